@@ -1,0 +1,125 @@
+"""Typed settings: their defaults, and how they are read from TOML without letting a typo pass."""
+
+import difflib
+import os
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from discern.errors import ConfigError
+
+Mode = Literal["frozen", "finetune", "scratch"]
+ClassWeights = Literal["balanced", "none"]
+Weights = Literal["pretrained", "none"]
+T = typing.TypeVar("T")
+
+
+@dataclass(frozen=True)
+class SplitConfig:
+    """How samples without a split are divided; fractions of all samples."""
+
+    validation: float = 0.1
+    test: float = 0.1
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """The linear head on frozen embeddings; C is the inverse of the L2 penalty's strength."""
+
+    c: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
+    folds: int = 5
+    class_weights: ClassWeights = "none"
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """The training loop shared by `finetune` and `scratch`."""
+
+    epochs: int = 20
+    batch_size: int = 32
+    learning_rate: float = 1e-3  # of the head; deeper layers learn slower by `layer_decay`
+    layer_decay: float = 0.8
+    weight_decay: float = 0.05
+    warmup: float = 0.1  # fraction of all steps
+    label_smoothing: float = 0.1
+    mixup: float = 0.0  # alpha of the Beta distribution; 0 switches it off
+    randaugment: int = 5  # magnitude, 0 to 30; 0 switches it off
+    crop_scale: float = 0.35  # smallest area of a random crop
+    flip: bool = True  # left-right; wrong for digits, text and anything else with a handedness
+    train_size: float = 0.8  # side of training crops over side of the evaluated picture (FixRes)
+    ema_decay: float = 0.998
+    patience: int = 5  # epochs without a better validation loss before it stops
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """All settings of `train`."""
+
+    mode: Mode = "frozen"
+    backbone: str | None = None  # None: the default of the mode
+    weights: Weights = "pretrained"
+    image_size: int | None = None  # None: as the backbone was trained
+    budget: float | None = None  # seconds
+    seed: int = 0
+    device: str = "auto"
+    engine: str = "auto"
+    precision: str = "auto"
+    split: SplitConfig = SplitConfig()
+    head: HeadConfig = HeadConfig()
+    finetune: FinetuneConfig = FinetuneConfig()
+
+
+def read_settings(cls: type[T], path: Path) -> T:
+    """Read a TOML file into the settings dataclass `cls`; ConfigError names what is wrong."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise ConfigError(f"{path}: cannot be read ({exc.strerror}).") from exc
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"{path}: is not valid TOML: {exc}") from exc
+    return settings_from(cls, values, where=str(path))
+
+
+def settings_from(cls: type[T], values: Mapping[str, Any], where: str = "settings") -> T:
+    """Build the dataclass `cls` from plain values, strictly: unknown keys and wrong types fail."""
+    kinds = typing.get_type_hints(cls)
+    known = {field.name for field in fields(typing.cast(Any, cls))}
+    for key in values:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(sorted(known))}."
+            raise ConfigError(f"{where}: unknown setting {key!r}. {hint}")
+    return cls(**{key: _typed(kinds[key], v, f"{where}: {key}") for key, v in values.items()})
+
+
+def _typed(kind: Any, value: Any, where: str) -> Any:
+    """`value` as the annotated type `kind`; whole numbers pass for floats, lists for tuples."""
+    origin, options = typing.get_origin(kind), typing.get_args(kind)
+    if is_dataclass(kind) and isinstance(value, Mapping):
+        return settings_from(typing.cast(type, kind), value, where)
+    if origin is Literal and value in options:
+        return value
+    if origin is types.UnionType:
+        inner = next(option for option in options if option is not type(None))
+        return None if value is None else _typed(inner, value, where)
+    if origin is tuple and isinstance(value, list | tuple):
+        return tuple(_typed(options[0], item, where) for item in value)
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(kind, type) and type(value) is kind:
+        return value
+    names = ", ".join(map(repr, options)) if origin is Literal else getattr(kind, "__name__", kind)
+    raise ConfigError(f"{where} is {value!r}; expected {names}.")
+
+
+def cache_dir() -> Path:
+    """Where backbones, embeddings and engine timings are kept: DISCERN_CACHE or the user's cache."""
+    if named := os.environ.get("DISCERN_CACHE"):
+        return Path(named).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "discern"

@@ -1,0 +1,94 @@
+"""Which column of a table holds what."""
+
+import difflib
+import re
+from typing import NamedTuple
+
+from discern.data.readers.csv_file import CsvFile
+from discern.data.readers.reader import ReadOptions
+from discern.errors import DatasetError
+
+# The more telling names first: a table may have both an `id` and a `filename`.
+_IMAGE = (
+    *("image", "filename", "file_name", "file", "path", "filepath", "file_path"),
+    *("image_path", "image_name", "image_file", "img", "img_path", "img_name"),
+    *("picture", "photo", "image_id", "img_id", "id"),
+)
+_LABEL = (
+    *("label", "labels", "class", "class_name", "category", "target"),
+    *("breed", "species", "y"),
+)
+_SPLIT = ("split", "subset", "partition", "set")
+
+
+class Columns(NamedTuple):
+    """Positions in a row; `split` and `group` are None where the table has none."""
+
+    image: int
+    label: int
+    split: int | None
+    group: int | None
+
+
+def find_columns(table: CsvFile, options: ReadOptions) -> Columns:
+    """The columns that the options name, else those with a usual name; DatasetError if unclear."""
+    image = _named(table, "image", options.image_column) or _usual(table, _IMAGE)
+    label = _named(table, "label", options.label_column) or _usual(table, _LABEL)
+    if len(table.header) == 2:
+        image, label = _the_other_two(image, label)
+    if image is None or label is None or image == label:
+        raise _unclear(table, image, label)
+    return Columns(
+        image.at,
+        label.at,
+        _at(_named(table, "split", options.split_column) or _usual(table, _SPLIT)),
+        _at(_named(table, "group", options.group_column)),
+    )
+
+
+class _Column(NamedTuple):
+    """A position, in a shape that is never false: position 0 is a column too."""
+
+    at: int
+
+
+def _named(table: CsvFile, what: str, column: str | None) -> _Column | None:
+    if column is None:
+        return None
+    if column not in table.header:
+        near = difflib.get_close_matches(column, table.header, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else _listed(table)
+        raise DatasetError(f"{table.path}: has no column {column!r} (--{what}-column). {hint}")
+    return _Column(table.header.index(column))
+
+
+def _usual(table: CsvFile, names: tuple[str, ...]) -> _Column | None:
+    plain = [re.sub(r"[\s-]+", "_", column.casefold()) for column in table.header]
+    return next((_Column(plain.index(name)) for name in names if name in plain), None)
+
+
+def _the_other_two(
+    image: _Column | None, label: _Column | None
+) -> tuple[_Column | None, _Column | None]:
+    """Of two columns, the one that is not known is the other one; the first is the image's."""
+    if image is None:
+        image = _Column(1 - label.at) if label else _Column(0)
+    return image, label or _Column(1 - image.at)
+
+
+def _at(column: _Column | None) -> int | None:
+    return None if column is None else column.at
+
+
+def _unclear(table: CsvFile, image: _Column | None, label: _Column | None) -> DatasetError:
+    missing = "pictures" if image is None else "labels" if label is None else "which of the two"
+    return DatasetError(
+        f"{table.path}: cannot tell which column holds the {missing}. {_listed(table)}\n"
+        "Name them with --image-column and --label-column."
+    )
+
+
+def _listed(table: CsvFile) -> str:
+    shown = ", ".join(table.header[:12])
+    more = f" and {len(table.header) - 12} more" if len(table.header) > 12 else ""
+    return f"Its columns: {shown}{more}."

@@ -1,0 +1,114 @@
+"""The model folder on disk: written whole or not at all, and read only if nothing changed."""
+
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from discern.errors import ModelDamagedError, OutputError
+from discern.model.info import RESTORE, ModelInfo, read_info
+
+INFO, GRAPH = "model.json", "model.onnx"
+
+
+def check_output(folder: Path, overwrite: bool) -> None:
+    """Refuse, before any work is done, an output that could not be written at its end."""
+    if folder.exists() and not overwrite:
+        raise OutputError(f"{folder} exists. Use --overwrite to replace it, or another -o.")
+    if folder.exists() and not (folder / INFO).is_file() and not _is_empty(folder):
+        raise OutputError(f"{folder} exists and is not a model folder; it is not replaced.")
+    with writing(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder.parent).close()
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
+
+
+def save_folder(
+    folder: Path, info: ModelInfo, files: Mapping[str, bytes | Path], *, overwrite: bool = False
+) -> ModelInfo:
+    """Write `files` (by relative name) and `model.json` to a sibling, then rename it into place.
+
+    Returns the info with the files' hashes. OutputError where it cannot be written; then
+    nothing is left behind, and what was there before still is.
+    """
+    check_output(folder, overwrite)
+    with writing(folder), _staged(folder) as stage:
+        for name, content in files.items():
+            _write(stage / name, content)
+        info = replace(info, files={name: _sha256(stage / name) for name in sorted(files)})
+        _write(stage / INFO, info.to_json().encode())
+        _swap(stage, folder)
+    return info
+
+
+def load_info(folder: Path) -> ModelInfo:
+    """The folder's info, after checking every file against its hash."""
+    info = read_info(folder / INFO)
+    for name, expected in info.files.items():
+        try:
+            actual = _sha256(folder / name)
+        except OSError as exc:
+            raise ModelDamagedError(f"{folder / name}: is missing. {RESTORE}") from exc
+        if actual != expected:
+            raise ModelDamagedError(f"{folder / name}: has changed since it was written. {RESTORE}")
+    return info
+
+
+@contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """Turn what the system says about a write that failed into what to do about it."""
+    try:
+        yield
+    except OSError as exc:
+        remedy = {
+            errno.ENOSPC: "the disk is full. Free some space and run the same command again",
+            errno.EDQUOT: "the disk quota is used up. Free some space and run it again",
+            errno.EROFS: "the file system is read-only. Choose another -o",
+            errno.EACCES: "permission denied. Choose another -o",
+            errno.EPERM: "permission denied. Choose another -o",
+            errno.ENOTDIR: "a file stands where a folder is needed. Choose another -o",
+            errno.EEXIST: "a file stands where a folder is needed. Choose another -o",
+        }.get(exc.errno or 0, exc.strerror or str(exc))
+        raise OutputError(f"Cannot write {target}: {remedy}.") from exc
+
+
+@contextmanager
+def _staged(folder: Path) -> Iterator[Path]:
+    stage = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
+    stage.chmod(0o755)  # mkdtemp's 0700 would keep a server under another user from reading it
+    try:
+        yield stage
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def _write(path: Path, content: bytes | Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    if isinstance(content, Path):
+        shutil.copyfile(content, path)
+    else:
+        path.write_bytes(content)
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _swap(stage: Path, folder: Path) -> None:
+    """Rename `stage` to `folder`; what stood there is moved aside first and deleted last."""
+    old = Path(f"{stage}.old")
+    if folder.exists():
+        folder.rename(old)
+    stage.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,81 @@
+"""A loaded model: its info, and predictors made from it."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from discern.images import PictureLimits
+from discern.model.folder import GRAPH, load_info
+from discern.model.info import ModelInfo
+from discern.model.reference import Reference, read_references
+from discern.runtime.choose import open_engine
+from discern.runtime.engine import Goal, Images
+from discern.runtime.pipeline import Picture, to_pixels
+from discern.runtime.predictor import Prediction, Predictor
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model folder that was checked on load."""
+
+    path: Path
+    info: ModelInfo
+
+    @property
+    def graph(self) -> Path:
+        return self.path / GRAPH
+
+    @cached_property
+    def references(self) -> list[Reference]:
+        return read_references(self.path)
+
+    def reference_pixels(self) -> Images:
+        """The reference pictures as the graph sees them, uint8 [n, H, W, 3]."""
+        return np.stack([to_pixels(r.data, self.info.preprocess) for r in self.references])
+
+    def predictor(
+        self,
+        *,
+        engine: str = "auto",
+        precision: str = "auto",
+        device: str = "auto",
+        goal: Goal = "throughput",
+        measure: bool = False,
+        limits: PictureLimits = PictureLimits(),
+    ) -> Predictor:
+        """A predictor for one goal; `measure` lets `auto` spend seconds on finding the fastest."""
+        wanted = measure or precision == "bf16"
+        opened = open_engine(
+            self.graph,
+            sample=self.reference_pixels() if wanted else None,
+            engine=engine,
+            precision=precision,
+            device=device,
+            goal=goal,
+        )
+        return Predictor(opened, self.info.preprocess, self.info.labels, limits)
+
+    def predict(self, pictures: Picture | Iterable[Picture]) -> list[Prediction]:
+        """Predictions for one picture or many: paths, encoded bytes or Pillow images."""
+        many = pictures if _is_many(pictures) else [pictures]
+        return list(self._predictions(many))  # type: ignore[arg-type]
+
+    def _predictions(self, pictures: Iterable[Picture]) -> Iterator[Prediction]:
+        return self._predictor.predict(pictures)
+
+    @cached_property
+    def _predictor(self) -> Predictor:
+        return self.predictor()
+
+
+def _is_many(pictures: object) -> bool:
+    return isinstance(pictures, Iterable) and not isinstance(pictures, str | bytes)
+
+
+def load(folder: str | Path) -> Model:
+    """Load a model folder; ModelError says which file is missing, changed or too new."""
+    path = Path(folder)
+    return Model(path, load_info(path))

@@ -1,0 +1,65 @@
+"""The small interface behind which ONNX Runtime and OpenVINO run a graph.
+
+A graph takes `images`, uint8 [N, H, W, 3], and gives named float32 outputs, [N, …] each.
+An engine is made for one of two goals. For *throughput*, every call runs on the calling
+thread alone, and as many threads call at once as there are cores: each core then takes a
+picture from file to answer, decoding overlaps inference without a queue, and on CPUs this
+beat one call spread over all cores (`bench/engines.py`). For *latency*, one call at a time
+uses all cores.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from discern.errors import EngineError
+
+Images = npt.NDArray[np.uint8]  # [N, H, W, 3]
+Outputs = Mapping[str, npt.NDArray[np.float32]]  # name -> [N, …]
+Goal = Literal["throughput", "latency"]
+ENGINES = ("onnxruntime", "openvino")
+PRECISIONS = ("f32", "bf16")
+
+
+class Engine(Protocol):
+    """A loaded graph; safe to call from several threads."""
+
+    name: str
+    precision: str
+    device: str
+    batch_size: int  # how many pictures one call of the graph takes; 1 on CPUs, where it is fastest
+
+    def run(self, images: Images) -> Outputs:
+        """Outputs for any number of pictures; `batch_size` at a time go through the graph."""
+        ...
+
+
+def create_engine(
+    graph: Path, name: str, precision: str = "f32", *, goal: Goal = "throughput", device: str = "cpu"
+) -> Engine:
+    """Load `graph` into the named engine; EngineError where it is not installed or cannot."""
+    if name == "onnxruntime":
+        from discern.runtime.onnx_runtime import OnnxRuntimeEngine
+
+        return OnnxRuntimeEngine(graph, precision, goal, device)
+    if name == "openvino":
+        from discern.runtime.openvino_runtime import OpenVinoEngine
+
+        return OpenVinoEngine(graph, precision, goal)
+    raise EngineError(f"Unknown engine {name!r}. Engines: {', '.join(ENGINES)}, or auto.")
+
+
+def in_batches(images: Images, size: int) -> Iterator[Images]:
+    """Consecutive slices of at most `size` pictures."""
+    for start in range(0, len(images), size):
+        yield images[start : start + size]
+
+
+def joined(parts: list[Outputs]) -> Outputs:
+    """The outputs of consecutive batches as one."""
+    if len(parts) == 1:
+        return parts[0]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

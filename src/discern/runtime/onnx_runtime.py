@@ -1,0 +1,58 @@
+"""ONNX Runtime: always there, on CPUs and CUDA cards."""
+
+from pathlib import Path
+
+import onnxruntime as ort
+
+from discern.errors import EngineError
+from discern.runtime.engine import Goal, Images, Outputs, in_batches, joined
+from discern.runtime.machine import cores
+
+GPU_BATCH = 64
+
+
+class OnnxRuntimeEngine:
+    """A graph loaded into ONNX Runtime."""
+
+    name = "onnxruntime"
+    precision = "f32"
+
+    def __init__(self, graph: Path, precision: str, goal: Goal, device: str) -> None:
+        if precision != "f32":
+            raise EngineError(f"ONNX Runtime runs f32 only, not {precision}. Use --engine openvino.")
+        self.device = _device(device)
+        self.batch_size = GPU_BATCH if self.device == "cuda" else 1
+        self._session = _session(graph, goal, self.device)
+        self._outputs = [output.name for output in self._session.get_outputs()]
+
+    def run(self, images: Images) -> Outputs:
+        return joined([self._run(batch) for batch in in_batches(images, self.batch_size)])
+
+    def _run(self, batch: Images) -> Outputs:
+        values = self._session.run(self._outputs, {"images": batch})
+        return dict(zip(self._outputs, values, strict=True))
+
+
+def _device(wanted: str) -> str:
+    has_cuda = "CUDAExecutionProvider" in ort.get_available_providers()
+    if wanted == "cuda" and not has_cuda:
+        raise EngineError(
+            "This ONNX Runtime has no CUDA provider. Install onnxruntime-gpu, or use --device cpu."
+        )
+    return "cuda" if wanted == "cuda" or (wanted == "auto" and has_cuda) else "cpu"
+
+
+def _session(graph: Path, goal: Goal, device: str) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1 if goal == "throughput" else cores()
+    options.inter_op_num_threads = 1
+    # A spinning thread would take the core on which the next picture is being decoded.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    providers = ["CPUExecutionProvider"]
+    if device == "cuda":
+        providers.insert(0, "CUDAExecutionProvider")
+    try:
+        return ort.InferenceSession(graph, options, providers=providers)
+    except Exception as exc:  # ORT raises its own types, bound per build, with no common base
+        raise EngineError(f"ONNX Runtime cannot load {graph}: {exc}") from exc

@@ -1,0 +1,100 @@
+"""Pictures in, graph outputs out: in order, streaming, every core busy."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image
+
+from discern.errors import PictureError
+from discern.images import PictureLimits, PreprocessSpec, picture_to_input, read_bytes, to_input
+from discern.runtime.engine import Engine, Images, Outputs
+from discern.runtime.machine import cores
+
+Picture = str | os.PathLike[str] | bytes | Image.Image
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+CHUNK = 8  # pictures a task takes: enough that handing tasks out costs nothing beside the work
+
+
+def to_pixels(
+    picture: Picture, spec: PreprocessSpec, limits: PictureLimits = PictureLimits()
+) -> Images:
+    """The one way from a picture to what a model sees, uint8 [H, W, 3]; raises PictureError."""
+    if isinstance(picture, Image.Image):
+        return to_input(picture.convert("RGB"), spec)
+    data = picture if isinstance(picture, bytes) else read_bytes(picture, limits)
+    return picture_to_input(data, spec, limits)
+
+
+def run_pictures(
+    pictures: Iterable[Picture],
+    engine: Engine,
+    spec: PreprocessSpec,
+    limits: PictureLimits = PictureLimits(),
+    workers: int | None = None,
+) -> Iterator[Outputs | PictureError]:
+    """Each picture's outputs (without the batch dimension) or what is wrong with it, in order.
+
+    Memory does not grow with the number of pictures: only a few tasks per core are in flight.
+    """
+
+    def answer(chunk: Sequence[Picture]) -> list[Outputs | PictureError]:
+        return _answer(chunk, engine, spec, limits)
+
+    size = max(CHUNK, engine.batch_size)
+    for answers in ordered_map(answer, chunks(pictures, size), workers or cores()):
+        yield from answers
+
+
+def _answer(
+    chunk: Sequence[Picture], engine: Engine, spec: PreprocessSpec, limits: PictureLimits
+) -> list[Outputs | PictureError]:
+    pixels = [_pixels_or_error(picture, spec, limits) for picture in chunk]
+    good = [p for p in pixels if not isinstance(p, PictureError)]
+    rows = iter(unstacked(engine.run(np.stack(good)), len(good)) if good else ())
+    return [p if isinstance(p, PictureError) else next(rows) for p in pixels]
+
+
+def _pixels_or_error(
+    picture: Picture, spec: PreprocessSpec, limits: PictureLimits
+) -> Images | PictureError:
+    try:
+        return to_pixels(picture, spec, limits)
+    except PictureError as exc:
+        return exc
+
+
+def unstacked(outputs: Outputs, n: int) -> Iterator[Outputs]:
+    """The outputs of a batch of `n`, picture by picture."""
+    for i in range(n):
+        yield {name: values[i] for name, values in outputs.items()}
+
+
+def chunks(items: Iterable[In], size: int) -> Iterator[Sequence[In]]:
+    """Consecutive runs of at most `size` items."""
+    source = iter(items)
+    while chunk := list(islice(source, size)):
+        yield chunk
+
+
+def ordered_map(
+    fn: Callable[[In], Out], items: Iterable[In], workers: int, ahead: int = 3
+) -> Iterator[Out]:
+    """`map` over threads, in order, reading at most `ahead` items per worker in advance."""
+    source, waiting = iter(items), deque[Future[Out]]()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="discern")
+    try:
+        for item in islice(source, workers * ahead):
+            waiting.append(pool.submit(fn, item))
+        while waiting:
+            done = waiting.popleft().result()
+            waiting.extend(pool.submit(fn, item) for item in islice(source, 1))
+            yield done
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,66 @@
+"""Pictures to predictions: labels with probabilities, streaming and in order."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from discern.errors import PictureError
+from discern.images import PictureLimits, PreprocessSpec
+from discern.runtime.engine import Engine, Outputs
+from discern.runtime.pipeline import Picture, run_pictures
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model says about one picture; `scores` has every label, most probable first.
+
+    A picture that could not be read has an `error` and no label.
+    """
+
+    label: str | None
+    probability: float | None
+    scores: dict[str, float]
+    error: str | None = None
+
+    def top(self, k: int) -> dict[str, float]:
+        return dict(list(self.scores.items())[:k])
+
+
+class Predictor:
+    """A graph in an engine, with what is needed to use it."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        preprocess: PreprocessSpec,
+        labels: Sequence[str],
+        limits: PictureLimits = PictureLimits(),
+    ) -> None:
+        self.engine = engine
+        self.preprocess = preprocess
+        self.labels = tuple(labels)
+        self.limits = limits
+
+    def predict(
+        self, pictures: Iterable[Picture], workers: int | None = None
+    ) -> Iterator[Prediction]:
+        """One prediction for each picture, in order; reads ahead no more than it must."""
+        for answer in self.outputs(pictures, workers):
+            if isinstance(answer, PictureError):
+                yield Prediction(None, None, {}, error=str(answer))
+            else:
+                yield self._prediction(answer["probabilities"])
+
+    def outputs(
+        self, pictures: Iterable[Picture], workers: int | None = None
+    ) -> Iterator[Outputs | PictureError]:
+        """The graph's raw outputs for each picture: probabilities [C], embedding [D]."""
+        return run_pictures(pictures, self.engine, self.preprocess, self.limits, workers)
+
+    def _prediction(self, probabilities: npt.NDArray[np.float32]) -> Prediction:
+        order = np.argsort(-probabilities, kind="stable")
+        scores = {self.labels[i]: float(probabilities[i]) for i in order}
+        label = self.labels[order[0]]
+        return Prediction(label, scores[label], scores)

@@ -1,0 +1,96 @@
+"""Embeddings on disk: append-only segments that any number of processes may add to.
+
+A segment is two arrays: `<id>.keys.npy`, the pictures' hashes, uint8 [n, 16], and
+`<id>.values.npy`, float32 [n, D]. Values are renamed into place before keys, and a segment
+exists once its keys do, so a killed process leaves no half segment behind and loses only
+what it had not yet written. Two processes that embed the same picture write it twice, with
+the same values.
+"""
+
+import os
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from discern.images.digest import DIGEST_BYTES
+from discern.model.folder import writing
+
+Vectors = npt.NDArray[np.float32]  # [n, D]
+
+WRITE_EVERY_S = 5.0
+WRITE_EVERY = 4096  # pictures
+
+
+class EmbeddingCache:
+    """All embeddings of one backbone at one precision."""
+
+    def __init__(self, folder: Path, size: int) -> None:
+        self.folder = folder
+        self.size = size
+        self._keys: list[bytes] = []
+        self._values: list[npt.NDArray[np.float32]] = []
+        self._written = time.monotonic()
+
+    def known(self) -> set[bytes]:
+        """The hashes of all pictures in the cache."""
+        return {key for keys, _ in self._segments() for key in _split(keys)}
+
+    def read(self, rows: Mapping[bytes, int]) -> Vectors:
+        """The embeddings of `rows`' pictures, each at its row; KeyError if one is missing."""
+        found = np.zeros(len(rows), dtype=bool)
+        matrix = np.empty((len(rows), self.size), dtype=np.float32)
+        for keys, values in self._segments():
+            here = [(i, rows[key]) for i, key in enumerate(_split(keys)) if key in rows]
+            if here:
+                source, target = np.array(here).T
+                matrix[target] = values[source]
+                found[target] = True
+        if not found.all():
+            raise KeyError(f"{(~found).sum()} embeddings are missing from {self.folder}")
+        return matrix
+
+    def add(self, key: bytes, value: npt.NDArray[np.float32]) -> None:
+        """Keep one embedding; it reaches the disk within seconds, or with `flush`."""
+        self._keys.append(key)
+        self._values.append(value)
+        if len(self._keys) >= WRITE_EVERY or time.monotonic() - self._written > WRITE_EVERY_S:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is still in memory as one segment."""
+        self._written = time.monotonic()
+        if not self._keys:
+            return
+        keys = np.frombuffer(b"".join(self._keys), np.uint8).reshape(-1, DIGEST_BYTES)
+        name = uuid.uuid4().hex
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._write(f"{name}.values.npy", np.stack(self._values))
+            self._write(f"{name}.keys.npy", keys)
+        self._keys, self._values = [], []
+
+    def _write(self, name: str, array: npt.NDArray[np.generic]) -> None:
+        part = self.folder / f"{name}.tmp"
+        try:
+            with part.open("wb") as file:
+                np.save(file, array)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(self.folder / name)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+
+    def _segments(self) -> Iterator[tuple[npt.NDArray[np.uint8], Vectors]]:
+        for path in sorted(self.folder.glob("*.keys.npy")):
+            values = path.with_name(path.name.replace(".keys.", ".values."))
+            yield np.load(path), np.load(values, mmap_mode="r")
+
+
+def _split(keys: npt.NDArray[np.uint8]) -> Iterator[bytes]:
+    data = keys.tobytes()
+    return (data[i : i + DIGEST_BYTES] for i in range(0, len(data), DIGEST_BYTES))

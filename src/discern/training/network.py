@@ -1,0 +1,262 @@
+"""Training a whole network: `finetune` from a backbone and its frozen head, `scratch` from nothing."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.torch import save_file
+
+from discern.config import TrainConfig
+from discern.data import Dataset
+from discern.errors import DatasetError, PictureError
+from discern.images import decode, read_bytes
+from discern.images.digest import digest
+from discern.model.calibration import fit_temperature, softmax
+from discern.progress import Progress
+from discern.runtime.choose import open_engine
+from discern.runtime.engine import Engine
+from discern.runtime.machine import cores
+from discern.runtime.pipeline import chunks, ordered_map, run_pictures
+from discern.training.augment import EvaluatedPictures, TrainingPictures
+from discern.training.backbone_export import build_network, write_graph
+from discern.training.backbones import Backbone
+from discern.training.checkpoint import Checkpoints, Position
+from discern.training.finetune import (
+    Loop,
+    Schedule,
+    measured_rate,
+    pick_device,
+    run_loop,
+    set_classifier,
+    take_classifier,
+)
+from discern.training.frozen import embed_roles, training_rows
+from discern.training.head import Head, fit_head
+from discern.training.outcome import Outcome, Roles, Scored, columns
+
+CHECKED_AT_ONCE = 16  # pictures a thread decodes before it reports
+EVALUATION_SPEEDUP = 3.0  # a picture evaluated costs about a third of one trained on
+EXPORT_SECONDS = 20.0  # what exporting and saving is planned to take
+SAFETY = 0.92  # share of the budget's rest that is planned for; machines slow down
+
+
+def train_network(
+    roles: Roles,
+    classes: tuple[str, ...],
+    backbone: Backbone,
+    config: TrainConfig,
+    checkpoints: Checkpoints,
+    progress: Progress,
+    deadline: float | None = None,
+) -> Outcome | None:
+    """Train to the best epoch by selection loss, then export, calibrate and score.
+
+    Killed and started again with the same settings, it goes on from the last finished epoch.
+    None where the deadline leaves no time for an epoch.
+    """
+    started = time.monotonic()
+    device = pick_device(config.device)
+    head, failures = _start(roles, classes, backbone, config, progress, deadline)
+    roles = _without(roles, failures)
+    loop = _loop(backbone, head, len(classes), config, device)
+    training = TrainingPictures(
+        list(roles.fit.files()),
+        columns(roles.fit.labels, classes),
+        backbone.preprocess,
+        config.finetune,
+        config.seed,
+    )
+    schedule = _schedule(loop, training, roles, config, checkpoints, progress, deadline)
+    if schedule is None:
+        return None
+    assert roles.select is not None
+    selection = EvaluatedPictures(
+        list(roles.select.files()), columns(roles.select.labels, classes), backbone.preprocess
+    )
+    position = run_loop(loop, training, selection, schedule, checkpoints, progress)
+    outcome = _finish(roles, classes, backbone, config, checkpoints, progress)
+    facts = _facts(position, schedule, started)
+    return Outcome(**{**vars(outcome), "facts": facts, "failures": failures})
+
+
+def _start(
+    roles: Roles,
+    classes: tuple[str, ...],
+    backbone: Backbone,
+    config: TrainConfig,
+    progress: Progress,
+    deadline: float | None,
+) -> tuple[Head | None, dict[str, str]]:
+    """The frozen head that fine-tuning starts from, and the pictures that cannot be used."""
+    parts = {"fit": roles.fit, **roles.score}
+    if roles.select is not None:
+        parts["select"] = roles.select
+    if config.mode == "scratch":
+        files = [path for part in parts.values() for path in part.files()]
+        return None, _undecodable(files, progress)
+    embedded = embed_roles(parts, backbone, config, progress, deadline)
+    rows = training_rows(roles.fit, embedded.rows["fit"], embedded.embeddings, classes)
+    fitted = fit_head(
+        rows, len(classes), config.head, config.seed, power=False, progress=progress
+    )
+    return fitted.head, embedded.embeddings.failures
+
+
+def _undecodable(files: Sequence[Path], progress: Progress) -> dict[str, str]:
+    """Path → reason of every picture that cannot be decoded."""
+
+    def check(chunk: Sequence[Path]) -> dict[str, str]:
+        found = {}
+        for path in chunk:
+            try:
+                decode(read_bytes(path), at_least=(1, 1))
+            except PictureError as exc:
+                found[str(path)] = str(exc)
+        return found
+
+    failures: dict[str, str] = {}
+    with progress.stage("Checking pictures", len(files)) as advance:
+        for found in ordered_map(check, chunks(files, CHECKED_AT_ONCE), cores()):
+            failures |= found
+            advance(CHECKED_AT_ONCE)
+    return failures
+
+
+def _without(roles: Roles, failures: Mapping[str, str]) -> Roles:
+    """The same roles without the pictures that cannot be used."""
+
+    def usable(part: Dataset) -> Dataset:
+        return part.where(np.array([str(path) not in failures for path in part.files()], bool))
+
+    fit = usable(roles.fit)
+    if len(fit) == 0:
+        reason = next(iter(failures.values()), "no pictures")
+        raise DatasetError(f"None of the training pictures can be decoded; the first: {reason}.")
+    score = {name: usable(part) for name, part in roles.score.items()}
+    return Roles(fit, score, usable(roles.select) if roles.select is not None else None)
+
+
+def _loop(
+    backbone: Backbone, head: Head | None, classes: int, config: TrainConfig, device: torch.device
+) -> Loop:
+    torch.manual_seed(config.seed)
+    network = build_network(backbone, pretrained=config.mode == "finetune")
+    set_classifier(network, classes, head)
+    return Loop(network, backbone, config.finetune, device, config.seed)
+
+
+def _schedule(
+    loop: Loop,
+    training: TrainingPictures,
+    roles: Roles,
+    config: TrainConfig,
+    checkpoints: Checkpoints,
+    progress: Progress,
+    deadline: float | None,
+) -> Schedule | None:
+    """The schedule of the run being resumed, or a new one from the measured speed."""
+    if kept := checkpoints.read_plan():
+        progress.say(f"Going on with the {kept['epochs']} epochs planned before.")
+        return Schedule(**kept)
+    schedule = Schedule(config.finetune.epochs, None)
+    if deadline is not None:
+        planned = _planned(measured_rate(loop, training), roles, config, deadline, progress)
+        if planned is None:
+            return None
+        schedule = planned
+    checkpoints.write_plan(asdict(schedule))
+    return schedule
+
+
+def _planned(
+    rate: float, roles: Roles, config: TrainConfig, deadline: float, progress: Progress
+) -> Schedule | None:
+    """As many epochs as the time left holds, at `rate` pictures a second, up to the setting."""
+    evaluated = len(roles.select) if roles.select is not None else 0
+    scored = sum(len(part) for part in roles.score.values())
+    epoch = (len(roles.fit) + evaluated / EVALUATION_SPEEDUP) / rate
+    ending = EXPORT_SECONDS + (evaluated + scored) / EVALUATION_SPEEDUP / rate
+    left = deadline - time.monotonic() - ending
+    epochs = min(config.finetune.epochs, int(SAFETY * left / epoch))
+    if epochs < 1:
+        progress.say(
+            f"Plan: one epoch of fine-tuning takes {epoch:.0f} s, {max(left, 0):.0f} s are left: "
+            "the frozen head is kept."
+        )
+        return None
+    progress.say(
+        f"Plan: {epochs} epochs of fine-tuning at {rate:.0f} pictures/s, {epoch:.0f} s each; "
+        f"{left:.0f} s are left for them."
+    )
+    return Schedule(epochs, left)
+
+
+def _finish(
+    roles: Roles,
+    classes: tuple[str, ...],
+    backbone: Backbone,
+    config: TrainConfig,
+    checkpoints: Checkpoints,
+    progress: Progress,
+) -> Outcome:
+    """From the best weights to a graph, its temperature and its scores."""
+    network = build_network(backbone, pretrained=False)
+    set_classifier(network, len(classes), None)
+    network.load_state_dict(checkpoints.best())
+    head = take_classifier(network)
+    graph = checkpoints.folder / "backbone.onnx"
+    weights = checkpoints.folder / "backbone.safetensors"
+    write_graph(network, backbone, graph)
+    save_file({k: v.contiguous() for k, v in network.state_dict().items()}, weights)
+    engine = open_engine(graph, engine=config.engine, precision="f32", device=config.device)
+    assert roles.select is not None
+    total = len(roles.select) + sum(len(part) for part in roles.score.values())
+    with progress.stage("Scoring", total) as advance:
+        logits = _logits(roles.select, backbone, head, engine, advance)
+        temperature = fit_temperature(logits, columns(roles.select.labels, classes))
+        seen = set(_digests(roles.fit))
+        scored = {
+            name: Scored(
+                part.labels.tolist(),
+                softmax(_logits(part, backbone, head, engine, advance), temperature),
+                sum(key in seen for key in _digests(part)),
+            )
+            for name, part in roles.score.items()
+        }
+    return Outcome(backbone, head, temperature, graph, weights, scored, {})
+
+
+def _logits(
+    part: Dataset,
+    backbone: Backbone,
+    head: Head,
+    engine: Engine,
+    advance: Callable[[int], None],
+) -> npt.NDArray[np.float32]:
+    """Logits [n, C] of a split's pictures, from their files, through the engine."""
+    vectors = []
+    for answer in run_pictures(part.files(), engine, backbone.preprocess):
+        if isinstance(answer, PictureError):  # they all were decodable when training began
+            raise DatasetError(f"{part.root}: a picture changed during training: {answer}.")
+        vectors.append(answer["embedding"])
+        advance(1)
+    return head.logits(np.stack(vectors))
+
+
+def _digests(part: Dataset) -> Iterator[bytes]:
+    return (digest(read_bytes(path)) for path in part.files())
+
+
+def _facts(position: Position, schedule: Schedule, started: float) -> dict[str, object]:
+    """How training went, for the model's record."""
+    return {
+        "epochs": position.epoch,
+        "planned_epochs": schedule.epochs,
+        "best_epoch": position.best_epoch,
+        "history": [{k: round(v, 4) for k, v in row.items()} for row in position.history],
+        "seconds": round(time.monotonic() - started, 1),
+    }
