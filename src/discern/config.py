@@ -6,7 +6,7 @@ import tomllib
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +16,9 @@ Mode = Literal["frozen", "finetune", "scratch"]
 ClassWeights = Literal["balanced", "none"]
 Weights = Literal["pretrained", "none"]
 T = typing.TypeVar("T")
+ENGINES = ("onnxruntime", "openvino")
+PRECISIONS = ("f32", "bf16")
+DEVICES = ("auto", "cpu", "cuda")
 
 
 @dataclass(frozen=True)
@@ -85,8 +88,13 @@ def read_settings(cls: type[T], path: Path) -> T:
     return settings_from(cls, values, where=str(path))
 
 
-def settings_from(cls: type[T], values: Mapping[str, Any], where: str = "settings") -> T:
-    """Build the dataclass `cls` from plain values, strictly: unknown keys and wrong types fail."""
+def settings_from(
+    cls: type[T], values: Mapping[str, Any], where: str = "settings", base: T | None = None
+) -> T:
+    """The dataclass `cls` with plain `values` put over `base`, or over its defaults.
+
+    Strict: an unknown key or a wrong type is a ConfigError that says where.
+    """
     kinds = typing.get_type_hints(cls)
     known = {field.name for field in fields(typing.cast(Any, cls))}
     for key in values:
@@ -94,14 +102,19 @@ def settings_from(cls: type[T], values: Mapping[str, Any], where: str = "setting
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(sorted(known))}."
             raise ConfigError(f"{where}: unknown setting {key!r}. {hint}")
-    return cls(**{key: _typed(kinds[key], v, f"{where}: {key}") for key, v in values.items()})
+    base = cls() if base is None else base
+    changed = {
+        key: _typed(kinds[key], value, f"{where}: {key}", getattr(base, key))
+        for key, value in values.items()
+    }
+    return typing.cast(T, replace(typing.cast(Any, base), **changed))
 
 
-def _typed(kind: Any, value: Any, where: str) -> Any:
+def _typed(kind: Any, value: Any, where: str, base: Any = None) -> Any:
     """`value` as the annotated type `kind`; whole numbers pass for floats, lists for tuples."""
     origin, options = typing.get_origin(kind), typing.get_args(kind)
     if is_dataclass(kind) and isinstance(value, Mapping):
-        return settings_from(typing.cast(type, kind), value, where)
+        return settings_from(typing.cast(type, kind), value, where, base)
     if origin is Literal and value in options:
         return value
     if origin is types.UnionType:
@@ -118,7 +131,7 @@ def _typed(kind: Any, value: Any, where: str) -> Any:
 
 
 def cache_dir() -> Path:
-    """Where backbones, embeddings and engine timings are kept: DISCERN_CACHE or the user's cache."""
+    """Where backbones, embeddings and timings are kept: DISCERN_CACHE, or in the user's cache."""
     if named := os.environ.get("DISCERN_CACHE"):
         return Path(named).expanduser()
     base = os.environ.get("XDG_CACHE_HOME")

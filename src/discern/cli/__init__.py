@@ -1,0 +1,55 @@
+"""The command line. Commands import what they need when they run, so that --help is quick."""
+
+import os
+import sys
+
+import typer
+
+from discern import __version__
+from discern.cli import demo, evaluate, predict, train, verify
+from discern.cli.exit_codes import exit_code
+from discern.errors import DiscernError
+
+app = typer.Typer(
+    help="From a folder of labelled pictures to an image classifier in production.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    epilog="Any command takes --debug, which shows the traceback of an error.",
+)
+app.command("demo")(demo.demo)
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("predict")(predict.predict)
+app.command("verify")(verify.verify)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"discern {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version and stop."
+    ),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line: user mistakes end in a message, bugs in a traceback."""
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments
+    try:
+        app([argument for argument in arguments if argument != "--debug"])
+    except DiscernError as exc:
+        if debug:
+            raise
+        print(f"{type(exc).__name__}: {exc}", file=sys.stderr)
+        sys.exit(exit_code(exc))
+    except BrokenPipeError:  # the reader of our output had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -1,5 +1,6 @@
 """What a model is worth: scores with their uncertainty, and the page that shows them."""
 
+from discern.evaluation.evaluate import Evaluation, evaluate
 from discern.evaluation.metrics import (
     ClassScore,
     Confusion,
@@ -14,9 +15,11 @@ from discern.evaluation.report import render_report
 __all__ = [
     "ClassScore",
     "Confusion",
+    "Evaluation",
     "Interval",
     "Metrics",
     "ReliabilityBin",
+    "evaluate",
     "render_report",
     "score",
     "wilson_interval",

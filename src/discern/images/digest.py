@@ -9,8 +9,11 @@ import hashlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+
+from discern.errors import PictureError
+from discern.images.decode import read_bytes
 
 DIGEST_BYTES = 16
 SETTLED_NS = 2_000_000_000  # a younger modification time does not yet tell two versions apart
@@ -63,3 +66,26 @@ class DigestTable:
 
     def close(self) -> None:
         self._db.close()
+
+
+def file_digests(files: Iterable[str | os.PathLike[str]], folder: Path) -> Iterator[bytes | None]:
+    """Each file's hash, from the table in `folder` or from its bytes; None if it cannot be read."""
+    table, read = DigestTable(folder), dict[str, tuple[Stamp, bytes]]()
+    try:
+        for file in files:
+            path = os.path.abspath(file)
+            now = stamp(path)
+            known = table.lookup(path, now)
+            if known is None and now is not None and (known := _digest_of(path)):
+                read[path] = now, known
+            yield known
+    finally:
+        table.remember(read)
+        table.close()
+
+
+def _digest_of(path: str) -> bytes | None:
+    try:
+        return digest(read_bytes(path))
+    except PictureError:
+        return None

@@ -43,7 +43,9 @@ def fit_temperature(
     low, high = np.log(LOWEST), np.log(HIGHEST)
     while high - low > 1e-4:
         a, b = high - golden * (high - low), low + golden * (high - low)
-        if log_loss(logits, truth, np.exp(a), weights) < log_loss(logits, truth, np.exp(b), weights):
+        if log_loss(logits, truth, np.exp(a), weights) < log_loss(
+            logits, truth, np.exp(b), weights
+        ):
             high = b
         else:
             low = a

@@ -14,6 +14,7 @@ from discern.errors import ModelDamagedError, OutputError
 from discern.model.info import RESTORE, ModelInfo, read_info
 
 INFO, GRAPH = "model.json", "model.onnx"
+SEEN = "seen.npy"  # uint64 [n], sorted: short hashes of the pictures that took part in training
 
 
 def check_output(folder: Path, overwrite: bool) -> None:

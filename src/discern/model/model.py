@@ -6,9 +6,10 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from discern.images import PictureLimits
-from discern.model.folder import GRAPH, load_info
+from discern.model.folder import GRAPH, SEEN, load_info
 from discern.model.info import ModelInfo
 from discern.model.reference import Reference, read_references
 from discern.runtime.choose import open_engine
@@ -31,6 +32,11 @@ class Model:
     @cached_property
     def references(self) -> list[Reference]:
         return read_references(self.path)
+
+    def was_trained_on(self, digests: Iterable[bytes | None]) -> npt.NDArray[np.bool_]:
+        """Which pictures [n], named by the hash of their bytes, took part in training."""
+        short = np.array([short_digest(digest) for digest in digests], np.uint64)
+        return np.isin(short, np.load(self.path / SEEN, mmap_mode="r"))
 
     def reference_pixels(self) -> Images:
         """The reference pictures as the graph sees them, uint8 [n, H, W, 3]."""
@@ -73,6 +79,11 @@ class Model:
 
 def _is_many(pictures: object) -> bool:
     return isinstance(pictures, Iterable) and not isinstance(pictures, str | bytes)
+
+
+def short_digest(digest: bytes | None) -> int:
+    """The first 8 bytes of a picture's hash as a number, 0 for none; enough to know it again."""
+    return int.from_bytes(digest[:8]) if digest else 0
 
 
 def load(folder: str | Path) -> Model:

@@ -28,7 +28,7 @@ class Reference:
 
 
 def small_form(data: bytes) -> bytes:
-    """The picture itself if it is small, else a JPEG of it within 512 x 512; raises PictureError."""
+    """The picture itself if small, else a JPEG of it within 512 x 512; raises PictureError."""
     if len(data) <= KEEP_BYTES:
         decode(data)  # a picture that cannot be decoded is none
         return data
@@ -65,7 +65,9 @@ def read_references(folder: Path) -> list[Reference]:
     try:
         expected = json.loads((folder / EXPECTED).read_text(encoding="utf-8"))
         return [
-            Reference(e["picture"], (folder / FOLDER / e["picture"]).read_bytes(), e["probabilities"])
+            Reference(
+                e["picture"], (folder / FOLDER / e["picture"]).read_bytes(), e["probabilities"]
+            )
             for e in expected
         ]
     except (OSError, ValueError, KeyError) as exc:

@@ -71,7 +71,9 @@ def disagreement(expected: Outputs, actual: Outputs) -> str | None:
         wrong = changed or not worst <= PROBABILITY_TOLERANCE
         return f"{changed} of {len(p)} labels change, |Δp| up to {worst:.3f}" if wrong else None
     a, b = expected["embedding"], actual["embedding"]
-    cosine = (a * b).sum(1) / np.maximum(np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1), 1e-9)
+    cosine = (a * b).sum(1) / np.maximum(
+        np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1), 1e-9
+    )
     apart = float(1 - cosine.min())
     return f"embeddings differ, 1 - cosine up to {apart:.4f}" if apart > COSINE_TOLERANCE else None
 
@@ -134,7 +136,8 @@ def _candidates(engine: str, precision: str) -> list[tuple[str, str]]:
     if not fitting:
         raise EngineError(
             f"No engine here runs {engine} at {precision}. "
-            f"Here: {', '.join(' '.join(p) for p in pairs)}; OpenVINO: pip install 'discern[openvino]'."
+            f"Here: {', '.join(' '.join(p) for p in pairs)}. "
+            "OpenVINO: pip install 'discern[openvino]'."
         )
     return fitting
 

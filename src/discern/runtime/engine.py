@@ -15,13 +15,12 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from discern.config import ENGINES
 from discern.errors import EngineError
 
 Images = npt.NDArray[np.uint8]  # [N, H, W, 3]
 Outputs = Mapping[str, npt.NDArray[np.float32]]  # name -> [N, …]
 Goal = Literal["throughput", "latency"]
-ENGINES = ("onnxruntime", "openvino")
-PRECISIONS = ("f32", "bf16")
 
 
 class Engine(Protocol):
@@ -38,7 +37,12 @@ class Engine(Protocol):
 
 
 def create_engine(
-    graph: Path, name: str, precision: str = "f32", *, goal: Goal = "throughput", device: str = "cpu"
+    graph: Path,
+    name: str,
+    precision: str = "f32",
+    *,
+    goal: Goal = "throughput",
+    device: str = "cpu",
 ) -> Engine:
     """Load `graph` into the named engine; EngineError where it is not installed or cannot."""
     if name == "onnxruntime":

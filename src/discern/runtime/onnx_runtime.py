@@ -19,7 +19,9 @@ class OnnxRuntimeEngine:
 
     def __init__(self, graph: Path, precision: str, goal: Goal, device: str) -> None:
         if precision != "f32":
-            raise EngineError(f"ONNX Runtime runs f32 only, not {precision}. Use --engine openvino.")
+            raise EngineError(
+                f"ONNX Runtime runs f32 only, not {precision}. Use --engine openvino."
+            )
         self.device = _device(device)
         self.batch_size = GPU_BATCH if self.device == "cuda" else 1
         self._session = _session(graph, goal, self.device)

@@ -39,7 +39,8 @@ class TrainingPictures(Dataset[Item]):
         size = training_size(spec, config)
         self.transform = _transform(size, spec, config)
         # The smallest crop still has about as many pixels as it is resized to.
-        self.at_least = tuple(math.ceil(side / math.sqrt(config.crop_scale)) for side in size)
+        height, width = (math.ceil(side / math.sqrt(config.crop_scale)) for side in size)
+        self.at_least = height, width
 
     def __len__(self) -> int:
         return len(self.files)
@@ -89,17 +90,22 @@ def training_size(spec: PreprocessSpec, config: FinetuneConfig) -> tuple[int, in
     Random crops make things look larger than the evaluated centre crop does; training on
     smaller pictures makes up for it, and is faster (Touvron et al., FixRes, 2019).
     """
-    return tuple(max(32, round(side * config.train_size / 16) * 16) for side in (spec.height, spec.width))  # type: ignore[return-value]
+    return tuple(
+        max(32, round(side * config.train_size / 16) * 16) for side in (spec.height, spec.width)
+    )  # type: ignore[return-value]
 
 
-def training_batches(
-    pictures: TrainingPictures, epoch: int, batch_size: int
-) -> DataLoader[Item]:
+def training_batches(pictures: TrainingPictures, epoch: int, batch_size: int) -> DataLoader[Item]:
     """One epoch's batches; a last one of a single picture is dropped (batch norm needs two)."""
     order = _EpochOrder(len(pictures), epoch, pictures.seed)
     drop = len(pictures) % batch_size == 1
     return DataLoader(
-        pictures, batch_size, sampler=order, num_workers=_workers(), drop_last=drop, pin_memory=_cuda()
+        pictures,
+        batch_size,
+        sampler=order,
+        num_workers=_workers(),
+        drop_last=drop,
+        pin_memory=_cuda(),
     )
 
 

@@ -22,12 +22,17 @@ from discern.images import PreprocessSpec
 from discern.model.folder import writing
 from discern.training.backbones import SHORT_NAMES, Backbone, entry_folder, read_entry, write_entry
 
+Network = Any  # a timm model: a torch module with timm's own methods and attributes
+
 OPSET = 20
 LICENSE_FILES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE", "NOTICE.txt")
 
 
 class PixelsToEmbedding(torch.nn.Module):
     """uint8 [N, H, W, 3] → embedding [N, D]: cast, normalise, then the backbone."""
+
+    scale: torch.Tensor
+    shift: torch.Tensor
 
     def __init__(
         self, backbone: torch.nn.Module, mean: tuple[float, ...], std: tuple[float, ...]
@@ -43,9 +48,7 @@ class PixelsToEmbedding(torch.nn.Module):
         return self.backbone(pixels * self.scale + self.shift)  # type: ignore[no-any-return]
 
 
-def export_backbone(
-    name: str, *, weights: Weights, image_size: int | None, seed: int
-) -> Backbone:
+def export_backbone(name: str, *, weights: Weights, image_size: int | None, seed: int) -> Backbone:
     """Build the network and export it into the cache; quick if the same weights are there."""
     network = _create(name, weights, image_size, seed)
     backbone = _describe(network, name, image_size)
@@ -60,7 +63,7 @@ def new_backbone(name: str, *, image_size: int | None, seed: int) -> Backbone:
     return _describe(_create(name, "none", image_size, seed), name, image_size)
 
 
-def _describe(network: torch.nn.Module, name: str, image_size: int | None) -> Backbone:
+def _describe(network: Network, name: str, image_size: int | None) -> Backbone:
     network.eval()
     config: Mapping[str, Any] = network.pretrained_cfg
     data = resolve_data_config({}, pretrained_cfg=dict(config))
@@ -82,17 +85,15 @@ def _describe(network: torch.nn.Module, name: str, image_size: int | None) -> Ba
     )
 
 
-def build_network(backbone: Backbone, *, pretrained: bool) -> torch.nn.Module:
+def build_network(backbone: Backbone, *, pretrained: bool) -> Network:
     """The backbone as a torch module without classifier, with its cached weights or fresh ones."""
-    network: torch.nn.Module = timm.create_model(backbone.architecture, **backbone.arguments)
+    network: Network = timm.create_model(backbone.architecture, **backbone.arguments)
     if pretrained:
         network.load_state_dict(load_file(backbone.weights))
     return network
 
 
-def write_graph(
-    network: torch.nn.Module, backbone: Backbone, path: Path
-) -> None:
+def write_graph(network: Network, backbone: Backbone, path: Path) -> None:
     """Export a backbone's network, uint8 [N, H, W, 3] → embedding [N, D], batch free."""
     module = PixelsToEmbedding(network, backbone.mean, backbone.std).eval().cpu()
     shape = (2, backbone.preprocess.height, backbone.preprocess.width, 3)
@@ -115,16 +116,14 @@ def write_graph(
     onnx.save(model, path)
 
 
-def _create(name: str, weights: Weights, image_size: int | None, seed: int) -> torch.nn.Module:
+def _create(name: str, weights: Weights, image_size: int | None, seed: int) -> Network:
     torch.manual_seed(seed)  # for random weights; pretrained ones are loaded over them
     arguments: dict[str, Any] = {"num_classes": 0}
     if image_size and _takes_img_size(name):
         arguments["img_size"] = image_size
     try:
         with _quietly():
-            return timm.create_model(  # type: ignore[no-any-return]
-                name, pretrained=weights == "pretrained", **arguments
-            )
+            return timm.create_model(name, pretrained=weights == "pretrained", **arguments)
     except Exception as exc:  # timm and the hub raise many kinds, from KeyError to OSError
         raise _translated(name, exc) from exc
 
@@ -141,7 +140,9 @@ def _translated(name: str, exc: Exception) -> BackboneError:
         hint = f"Did you mean {near[0]}?" if near else "timm.list_models() names them all."
         return BackboneError(f"Backbone {name!r} is not known to timm. {hint}")
     if "No pretrained weights" in text:
-        return WeightsError(f"timm has no weights for {name!r}. Use --weights none for random ones.")
+        return WeightsError(
+            f"timm has no weights for {name!r}. Use --weights none for random ones."
+        )
     if "state_dict" in text:
         return WeightsError(f"The weights of {name!r} do not fit it: {text.splitlines()[0]}")
     reason = text.strip().splitlines()[0][:120] if text.strip() else type(exc).__name__
@@ -153,13 +154,13 @@ def _translated(name: str, exc: Exception) -> BackboneError:
     )
 
 
-def _arguments(network: torch.nn.Module) -> dict[str, Any]:
+def _arguments(network: Network) -> dict[str, Any]:
     """What timm was called with, so that the same network can be built again without the hub."""
     found = dict(getattr(network, "_model_args", {}))
     return {key: value for key, value in found.items() if not key.startswith("pretrained")}
 
 
-def _key(network: torch.nn.Module, spec: PreprocessSpec, data: Mapping[str, Any]) -> str:
+def _key(network: Network, spec: PreprocessSpec, data: Mapping[str, Any]) -> str:
     """Hash of everything that the embedding of given pixels depends on."""
     facts = (network.pretrained_cfg["architecture"], _arguments(network), spec.to_dict())
     found = hashlib.sha256(repr((facts, data["mean"], data["std"], OPSET)).encode())
@@ -169,13 +170,15 @@ def _key(network: torch.nn.Module, spec: PreprocessSpec, data: Mapping[str, Any]
     return found.hexdigest()[:24]
 
 
-def _write(network: torch.nn.Module, backbone: Backbone) -> None:
+def _write(network: Network, backbone: Backbone) -> None:
     """Write the entry's files; its description comes last and makes it complete."""
     with writing(backbone.folder):
         backbone.folder.mkdir(parents=True, exist_ok=True)
         write_graph(network, backbone, backbone.graph)
         save_file({k: v.contiguous() for k, v in network.state_dict().items()}, backbone.weights)
-        (backbone.folder / "LICENSES").write_text(_licenses(backbone, network.pretrained_cfg), encoding="utf-8")
+        (backbone.folder / "LICENSES").write_text(
+            _licenses(backbone, network.pretrained_cfg), encoding="utf-8"
+        )
         write_entry(backbone)
 
 
@@ -194,8 +197,13 @@ def _licenses(backbone: Backbone, config: Mapping[str, Any]) -> str:
 
 def _strip(model: onnx.ModelProto) -> None:
     """Drop the exporter's notes on where in whose source each node came from."""
-    for item in (*model.graph.node, *model.graph.input, *model.graph.output, *model.graph.value_info,
-                 *model.graph.initializer):
+    for item in (
+        *model.graph.node,
+        *model.graph.input,
+        *model.graph.output,
+        *model.graph.value_info,
+        *model.graph.initializer,
+    ):
         del item.metadata_props[:]
         item.doc_string = ""
     del model.graph.metadata_props[:]
@@ -204,7 +212,7 @@ def _strip(model: onnx.ModelProto) -> None:
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """Keep the exporter's and timm's chatter from the user's terminal; errors still come through."""
+    """Keep the exporter's and timm's chatter off the terminal; errors still come through."""
     level = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:

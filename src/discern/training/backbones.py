@@ -63,7 +63,16 @@ class Backbone:
 
     def facts(self) -> dict[str, Any]:
         """What a model folder says of its backbone."""
-        kept = ("name", "architecture", "arguments", "key", "embedding_size", "mean", "std", "license")
+        kept = (
+            "name",
+            "architecture",
+            "arguments",
+            "key",
+            "embedding_size",
+            "mean",
+            "std",
+            "license",
+        )
         return {name: value for name, value in asdict(self).items() if name in kept}
 
 
@@ -136,7 +145,7 @@ def _local_dir(name: str) -> Path:
 
 
 def _record(name: str, weights: Weights, image_size: int | None, seed: int) -> Path:
-    """The file that says which cache entry a request led to; a changed local folder is a new one."""
+    """The file that says which cache entry a request led to; a changed folder is a new request."""
     facts: list[object] = [__version__, name, weights, image_size]
     if weights == "none":
         facts.append(seed)

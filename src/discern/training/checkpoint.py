@@ -42,7 +42,8 @@ class Checkpoints:
 
     def read_plan(self) -> dict[str, Any] | None:
         """The plan of the run that is being resumed; None at a first start."""
-        return self._read("plan.json")
+        plan: dict[str, Any] | None = self._read("plan.json")
+        return plan
 
     def write_plan(self, plan: dict[str, Any]) -> None:
         self._write("plan.json", plan)

@@ -120,8 +120,8 @@ def _complete(
                 advance(len(chunk))
                 if deadline is not None and time.monotonic() > deadline:
                     raise TrainingError(
-                        f"The budget ran out with {len(digests)} of {len(files)} pictures embedded. "
-                        "They are kept: run the same command with a larger --budget."
+                        f"The budget ran out with {len(digests)} of {len(files)} pictures embedded;"
+                        " these are kept. Run it again with a larger --budget."
                     )
     finally:
         cache.flush()

@@ -23,6 +23,7 @@ from discern.training.augment import (
     evaluation_batches,
     training_batches,
 )
+from discern.training.backbone_export import Network
 from discern.training.backbones import Backbone
 from discern.training.checkpoint import Checkpoints, Position, State
 from discern.training.head import Head
@@ -51,7 +52,7 @@ class Loop:
 
     def __init__(
         self,
-        network: torch.nn.Module,
+        network: Network,
         backbone: Backbone,
         config: FinetuneConfig,
         device: torch.device,
@@ -83,7 +84,7 @@ class Loop:
             logits = self.network(x)
         loss = share * self._loss(logits, truth) + (1 - share) * self._loss(logits, truth.flip(0))
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimizer.step()
         self.ema.update(self.network, step)
@@ -138,7 +139,7 @@ class Loop:
         self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": slots})
 
 
-def set_classifier(network: torch.nn.Module, classes: int, head: Head | None) -> None:
+def set_classifier(network: Network, classes: int, head: Head | None) -> None:
     """Give a timm network a classifier, started from a frozen head if there is one."""
     network.reset_classifier(classes)
     linear = network.get_classifier()
@@ -153,7 +154,7 @@ def set_classifier(network: torch.nn.Module, classes: int, head: Head | None) ->
             linear.bias.copy_(torch.from_numpy(head.bias))
 
 
-def take_classifier(network: torch.nn.Module) -> Head:
+def take_classifier(network: Network) -> Head:
     """Remove the classifier, as a head; the network then gives embeddings."""
     linear = network.get_classifier()
     head = Head(

@@ -26,8 +26,12 @@ class Embedded:
 
 
 def train_frozen(
-    roles: Roles, classes: tuple[str, ...], backbone: Backbone, config: TrainConfig,
-    progress: Progress, deadline: float | None = None,
+    roles: Roles,
+    classes: tuple[str, ...],
+    backbone: Backbone,
+    config: TrainConfig,
+    progress: Progress,
+    deadline: float | None = None,
 ) -> Outcome:
     """Embed, choose and fit the head, score the splits that took no part in it."""
     started = time.monotonic()
@@ -40,18 +44,23 @@ def train_frozen(
         temperature=fitted.temperature,
         backbone_graph=backbone.graph,
         backbone_weights=backbone.weights,
-        scored={
-            name: _scored(part, embedded, name, fitted) for name, part in roles.score.items()
-        },
+        scored={name: _scored(part, embedded, name, fitted) for name, part in roles.score.items()},
+        trained_on=("train",),
         facts=head_facts(fitted)
-        | {"precision": embedded.embeddings.precision, "seconds": round(time.monotonic() - started, 2)},
+        | {
+            "precision": embedded.embeddings.precision,
+            "seconds": round(time.monotonic() - started, 2),
+        },
         failures=embedded.embeddings.failures,
     )
 
 
 def embed_roles(
-    parts: dict[str, Dataset], backbone: Backbone, config: TrainConfig,
-    progress: Progress, deadline: float | None = None,
+    parts: dict[str, Dataset],
+    backbone: Backbone,
+    config: TrainConfig,
+    progress: Progress,
+    deadline: float | None = None,
 ) -> Embedded:
     """Embed the pictures of all parts in one go."""
     files = [path for part in parts.values() for path in part.files()]
@@ -66,7 +75,9 @@ def embed_roles(
     )
     if not (embeddings.rows >= 0).any():
         reason = next(iter(embeddings.failures.values()), "no pictures")
-        raise DatasetError(f"None of the {len(files)} pictures can be decoded; the first: {reason}.")
+        raise DatasetError(
+            f"None of the {len(files)} pictures can be decoded; the first: {reason}."
+        )
     ends = np.cumsum([len(part) for part in parts.values()])[:-1]
     return Embedded(embeddings, dict(zip(parts, np.split(embeddings.rows, ends), strict=True)))
 
@@ -124,6 +135,4 @@ def _scored(part: Dataset, embedded: Embedded, role: str, fitted: FittedHead) ->
     good = index >= 0
     logits = fitted.head.logits(embedded.embeddings.matrix[index[good]])
     seen = np.isin(index[good], embedded.rows["fit"])
-    return Scored(
-        part.labels[good].tolist(), softmax(logits, fitted.temperature), int(seen.sum())
-    )
+    return Scored(part.labels[good].tolist(), softmax(logits, fitted.temperature), int(seen.sum()))

@@ -34,7 +34,8 @@ class Head:
     power: bool
 
     def logits(self, embeddings: Matrix) -> Matrix:
-        return transformed(embeddings, self.power) @ self.weight + self.bias
+        logits: Matrix = transformed(embeddings, self.power) @ self.weight + self.bias
+        return logits
 
 
 def transformed(embeddings: Matrix, power: bool) -> Matrix:
@@ -42,7 +43,8 @@ def transformed(embeddings: Matrix, power: bool) -> Matrix:
     if not power:
         return embeddings
     rooted = np.sqrt(np.maximum(embeddings, 0))
-    return rooted / np.maximum(np.linalg.norm(rooted, axis=1, keepdims=True), 1e-6)
+    unit: Matrix = rooted / np.maximum(np.linalg.norm(rooted, axis=1, keepdims=True), 1e-6)
+    return unit
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,8 @@ def _class_weights(rows: Rows, classes: int, config: HeadConfig) -> Matrix:
     counts = np.bincount(rows.truth, rows.weights, classes)
     present = max(1, int((counts > 0).sum()))
     per_class = counts.sum() / (present * np.maximum(counts, 1))
-    return per_class[rows.truth].astype(np.float32)
+    weights: Matrix = per_class[rows.truth].astype(np.float32)
+    return weights
 
 
 def _out_of_fold(
@@ -192,7 +195,10 @@ def _fit_path(
 
 
 def _columns(
-    coef: npt.NDArray[np.floating], intercept: npt.NDArray[np.floating], present: Codes, classes: int
+    coef: npt.NDArray[np.floating],
+    intercept: npt.NDArray[np.floating],
+    present: Codes,
+    classes: int,
 ) -> tuple[Matrix, Matrix]:
     if len(coef) == 1:  # for two classes there is one logit; a half each way is the same softmax
         coef, intercept = np.vstack([-coef, coef]) / 2, np.hstack([-intercept, intercept]) / 2

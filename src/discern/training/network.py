@@ -1,4 +1,4 @@
-"""Training a whole network: `finetune` from a backbone and its frozen head, `scratch` from nothing."""
+"""Training a whole network: from a backbone and its frozen head, or from nothing."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -100,9 +100,7 @@ def _start(
         return None, _undecodable(files, progress)
     embedded = embed_roles(parts, backbone, config, progress, deadline)
     rows = training_rows(roles.fit, embedded.rows["fit"], embedded.embeddings, classes)
-    fitted = fit_head(
-        rows, len(classes), config.head, config.seed, power=False, progress=progress
-    )
+    fitted = fit_head(rows, len(classes), config.head, config.seed, power=False, progress=progress)
     return fitted.head, embedded.embeddings.failures
 
 
@@ -227,7 +225,8 @@ def _finish(
             )
             for name, part in roles.score.items()
         }
-    return Outcome(backbone, head, temperature, graph, weights, scored, {})
+    trained_on = ("train", *({"validation"} - set(scored)))
+    return Outcome(backbone, head, temperature, graph, weights, scored, trained_on, {})
 
 
 def _logits(

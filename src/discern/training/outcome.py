@@ -71,6 +71,7 @@ class Outcome:
     backbone_graph: Path  # ONNX, uint8 pictures → embedding
     backbone_weights: Path  # safetensors
     scored: Mapping[str, Scored]
+    trained_on: tuple[str, ...]  # the splits that fitting or any choice has used
     facts: Mapping[str, Any]  # what was chosen, for the model's record
     failures: Mapping[str, str] = field(default_factory=dict)  # path → why it was left out
 

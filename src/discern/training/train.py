@@ -4,10 +4,11 @@ import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib import metadata
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,15 @@ import numpy as np
 from safetensors.numpy import load_file, save
 
 from discern import __version__
-from discern.config import TrainConfig
+from discern.config import TrainConfig, cache_dir
 from discern.data import Dataset, require_trainable, split_dataset
 from discern.errors import TrainingError
 from discern.evaluation import Metrics, render_report, score
+from discern.images.digest import file_digests
 from discern.model import Model, ModelInfo, check_output, load, save_folder
+from discern.model.folder import SEEN
+from discern.model.model import short_digest
 from discern.model.reference import (
-    AT_LEAST,
     AT_MOST,
     Reference,
     reference_files,
@@ -139,9 +142,9 @@ def _say_failures(failures: Mapping[str, str], progress: Progress) -> None:
     """Name the pictures that were left out."""
     for path, reason in list(failures.items())[:SHOWN_FAILURES]:
         progress.say(f"Left out: {path}: {reason}")
-    if more := len(failures) - SHOWN_FAILURES:
-        if more > 0:
-            progress.say(f"… and {more} more; model.json names them all.")
+    if len(failures) > SHOWN_FAILURES:
+        more = len(failures) - SHOWN_FAILURES
+        progress.say(f"… and {more} more; model.json names them all.")
 
 
 def _contents(
@@ -175,6 +178,7 @@ def _contents(
     files: dict[str, bytes | Path] = {
         "model.onnx": graph,
         "weights.safetensors": _weights(outcome),
+        SEEN: _seen(dataset, outcome.trained_on),
         "LICENSES": _licenses(outcome.backbone),
         **reference_files(_references(dataset, outcome.backbone, graph, config.seed)),
     }
@@ -193,11 +197,22 @@ def _dataset_facts(dataset: Dataset, config: TrainConfig) -> dict[str, Any]:
     }
 
 
+def _seen(dataset: Dataset, splits: Collection[str]) -> bytes:
+    """Short hashes of the pictures that took part in training."""
+    part = dataset.where(np.isin(dataset.splits, list(splits)) & (dataset.labels != ""))
+    digests = file_digests(part.files(), cache_dir())
+    short = np.unique(np.array([short_digest(d) for d in digests if d], np.uint64))
+    buffer = BytesIO()
+    np.save(buffer, short)
+    return buffer.getvalue()
+
+
 def _weights(outcome: Outcome) -> bytes:
     """Backbone and head as safetensors, to go on training from."""
     tensors = load_file(outcome.backbone_weights)
     tensors |= {"head.weight": outcome.head.weight, "head.bias": outcome.head.bias}
-    return save(tensors)
+    data: bytes = save(tensors)
+    return data
 
 
 def _licenses(backbone: Backbone) -> bytes:
@@ -208,7 +223,16 @@ def _licenses(backbone: Backbone) -> bytes:
 
 
 def _versions() -> dict[str, str]:
-    packages = ("numpy", "pillow", "onnxruntime", "openvino", "onnx", "scikit-learn", "torch", "timm")
+    packages = (
+        "numpy",
+        "pillow",
+        "onnxruntime",
+        "openvino",
+        "onnx",
+        "scikit-learn",
+        "torch",
+        "timm",
+    )
     found = {"discern": __version__, "python": platform.python_version()}
     for package in packages:
         try:
@@ -218,9 +242,7 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _references(
-    dataset: Dataset, backbone: Backbone, graph: bytes, seed: int
-) -> list[Reference]:
+def _references(dataset: Dataset, backbone: Backbone, graph: bytes, seed: int) -> list[Reference]:
     """Training pictures of many classes, with the answers of the reference engine."""
     pictures = small_forms(_by_turns(dataset, seed), limit=2 * AT_MOST)
     with tempfile.TemporaryDirectory() as folder:
@@ -245,18 +267,14 @@ def _by_turns(dataset: Dataset, seed: int) -> Iterator[Path]:
     """Training pictures, one class after the other, in an order that the seed gives."""
     fit = dataset.select("train")
     random = np.random.default_rng(seed)
-    queues = [
-        random.permutation(np.flatnonzero(fit.labels == name)) for name in dataset.classes
-    ]
+    queues = [random.permutation(np.flatnonzero(fit.labels == name)) for name in dataset.classes]
     for turn in range(max(map(len, queues))):
         for queue in queues:
             if turn < len(queue):
                 yield fit.file(int(queue[turn]))
 
 
-def _report(
-    metrics: Mapping[str, Metrics], info: ModelInfo, scored: Mapping[str, Scored]
-) -> str:
+def _report(metrics: Mapping[str, Metrics], info: ModelInfo, scored: Mapping[str, Scored]) -> str:
     """The report of the split that counts: test, or validation where there is none."""
     split = "test" if "test" in metrics else next(iter(metrics))
     facts = {

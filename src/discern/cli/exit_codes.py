@@ -1,0 +1,35 @@
+"""What each error means to a shell: 0 done, 1 the work failed, 2 the call or the input is wrong."""
+
+from discern.errors import (
+    BackboneError,
+    ConfigError,
+    DatasetError,
+    DiscernError,
+    EngineError,
+    ModelError,
+    OutputError,
+    PictureError,
+    TrainingError,
+    WeightsError,
+)
+
+WORK_FAILED, WRONG_INPUT = 1, 2
+
+EXIT_CODES: dict[type[DiscernError], int] = {
+    BackboneError: WRONG_INPUT,
+    ConfigError: WRONG_INPUT,
+    DatasetError: WRONG_INPUT,
+    EngineError: WRONG_INPUT,
+    ModelError: WRONG_INPUT,
+    OutputError: WRONG_INPUT,
+    PictureError: WRONG_INPUT,
+    TrainingError: WORK_FAILED,
+    WeightsError: WORK_FAILED,
+}
+
+
+def exit_code(error: DiscernError) -> int:
+    """The code of the error's own kind, or of the nearest kind above it."""
+    return next(
+        (EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES), WORK_FAILED
+    )

@@ -1,0 +1,69 @@
+"""Options that several commands share, spelled once."""
+
+import re
+from typing import Annotated
+
+import typer
+
+from discern.config import ENGINES, PRECISIONS
+from discern.errors import ConfigError
+
+DATA, RUNNING, OUTPUT = "Reading the data", "Running the network", "Output"
+
+Json = Annotated[
+    bool, typer.Option("--json", help="One JSON document on stdout.", rich_help_panel=OUTPUT)
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Say nothing but errors.", rich_help_panel=OUTPUT)
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace an output that exists.", rich_help_panel=OUTPUT)
+]
+Engine = Annotated[
+    str,
+    typer.Option(help=f"auto (the fastest here), {', '.join(ENGINES)}.", rich_help_panel=RUNNING),
+]
+Precision = Annotated[
+    str,
+    typer.Option(
+        help=f"auto, {', '.join(PRECISIONS)}; bf16 only runs where it agrees with f32.",
+        rich_help_panel=RUNNING,
+    ),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda.", rich_help_panel=RUNNING)]
+Layout = Annotated[
+    str | None, typer.Option(help="How to read DATA: folder, table.", rich_help_panel=DATA)
+]
+ImageColumn = Annotated[
+    str | None, typer.Option(help="The table's column of paths or ids.", rich_help_panel=DATA)
+]
+LabelColumn = Annotated[
+    str | None, typer.Option(help="The table's column of labels.", rich_help_panel=DATA)
+]
+SplitColumn = Annotated[
+    str | None, typer.Option(help="The table's column of splits.", rich_help_panel=DATA)
+]
+GroupColumn = Annotated[
+    str | None,
+    typer.Option(
+        help="The table's column of groups that must stay in one split.", rich_help_panel=DATA
+    ),
+]
+Images = Annotated[
+    str | None, typer.Option(help="The folder of the table's pictures.", rich_help_panel=DATA)
+]
+Exclude = Annotated[
+    list[str] | None, typer.Option(help="A class to leave out.", rich_help_panel=DATA)
+]
+
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+def duration(text: str) -> float:
+    """Seconds of "90", "90s", "10m" or "1h30m"; ConfigError for anything else."""
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smh])", text)
+    if not parts or "".join(n + unit for n, unit in parts) != text:
+        raise ConfigError(f"--budget {text!r} is no duration. Write it as 90s, 10m or 1h30m.")
+    return sum(float(n) * _UNITS[unit] for n, unit in parts)

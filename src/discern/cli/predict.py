@@ -1,0 +1,155 @@
+"""`discern predict`: what is in these pictures? Streams, however many there are."""
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain, islice, tee
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
+
+from discern.cli import options
+from discern.cli.exit_codes import WORK_FAILED
+from discern.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from discern.model import Model
+    from discern.runtime import Prediction
+
+WORTH_MEASURING = 500  # pictures; for fewer, finding the fastest engine takes longer than it saves
+SINGLE = 4  # pictures up to which latency counts, not throughput
+
+Answer = tuple[str, "Prediction"]
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(help="A model folder.")],
+    pictures: Annotated[
+        list[str],
+        typer.Argument(help="Files, folders, quoted globs, or - for a list of files on stdin."),
+    ],
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", help="Write a CSV file.", rich_help_panel=options.OUTPUT)
+    ] = None,
+    jsonl: Annotated[
+        bool,
+        typer.Option("--jsonl", help="One JSON line per picture.", rich_help_panel=options.OUTPUT),
+    ] = False,
+    top_k: Annotated[int, typer.Option(min=1, help="Scores per picture in JSON.")] = 5,
+    engine: options.Engine = "auto",
+    precision: options.Precision = "auto",
+    device: options.Device = "auto",
+    overwrite: options.Overwrite = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Label pictures. One that cannot be read costs its own row, with the reason."""
+    from discern.cli.pictures import listed
+    from discern.model import load
+
+    terminal = Terminal(as_json, quiet)
+    loaded = load(model)
+    names = listed(pictures, sys.stdin)
+    first = list(islice(names, WORTH_MEASURING))
+    predictor = loaded.predictor(
+        engine=engine,
+        precision=precision,
+        device=device,
+        goal="latency" if len(first) <= SINGLE else "throughput",
+        measure=len(first) == WORTH_MEASURING,
+    )
+    asked, shown = tee(chain(first, names))
+    counted = _Counted(zip(shown, predictor.predict(asked), strict=True))
+    total = len(first) if len(first) < WORTH_MEASURING else None
+    with terminal.stage("Predicting", total) as advance:
+        answers = counted.advancing(advance)
+        if csv_file:
+            with _replacing(csv_file, overwrite) as file:
+                _write_csv(answers, file)
+        elif as_json:
+            _write_json(answers, loaded, top_k)
+        elif jsonl:
+            _write_jsonl(answers, top_k)
+        else:
+            _write_table(answers, loaded, quiet)
+    if counted.failed or csv_file:
+        terminal.say(f"{counted.total} pictures, {counted.failed} of them could not be used.")
+    if counted.failed == counted.total:
+        raise typer.Exit(WORK_FAILED)
+
+
+class _Counted:
+    """Answers passing by, counted."""
+
+    def __init__(self, answers: Iterable[Answer]) -> None:
+        self._answers = answers
+        self.total = self.failed = 0
+
+    def advancing(self, advance: Any) -> Iterator[Answer]:
+        for name, prediction in self._answers:
+            self.total += 1
+            self.failed += prediction.error is not None
+            yield name, prediction
+            advance(1)
+
+
+def _write_table(answers: Iterable[Answer], model: "Model", quiet: bool) -> None:
+    """A line per picture: probability, label, name."""
+    width = max(map(len, model.info.labels))
+    for name, prediction in answers:
+        if prediction.error is not None:
+            print(f"     –  {'':<{width}}  {name}: {prediction.error}")
+        elif not quiet:
+            print(f"{prediction.probability:6.1%}  {prediction.label:<{width}}  {name}")
+
+
+def _record(name: str, prediction: "Prediction", top_k: int) -> dict[str, Any]:
+    if prediction.error is not None:
+        return {"picture": name, "error": prediction.error}
+    scores = {label: round(p, 6) for label, p in prediction.top(top_k).items()}
+    return {
+        "picture": name,
+        "label": prediction.label,
+        "probability": round(prediction.probability or 0.0, 6),
+        "scores": scores,
+    }
+
+
+def _write_jsonl(answers: Iterable[Answer], top_k: int) -> None:
+    for name, prediction in answers:
+        print(json.dumps(_record(name, prediction, top_k), ensure_ascii=False), flush=True)
+
+
+def _write_json(answers: Iterable[Answer], model: "Model", top_k: int) -> None:
+    """One document, written picture by picture."""
+    print(f'{{"model": {json.dumps(str(model.path))}, "predictions": [', end="")
+    for i, (name, prediction) in enumerate(answers):
+        record = json.dumps(_record(name, prediction, top_k), ensure_ascii=False)
+        print(f"{',' if i else ''}\n {record}", end="")
+    print("\n]}")
+
+
+def _write_csv(answers: Iterable[Answer], file: TextIO) -> None:
+    writer = csv.writer(file)
+    writer.writerow(["picture", "label", "probability", "error"])
+    for name, p in answers:
+        probability = "" if p.probability is None else f"{p.probability:.6f}"
+        writer.writerow([name, p.label or "", probability, p.error or ""])
+
+
+@contextmanager
+def _replacing(path: Path, overwrite: bool) -> Iterator[TextIO]:
+    """A file that appears under its name when it is complete; until then it is NAME.part."""
+    from discern.errors import OutputError
+    from discern.model.folder import writing
+
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path} exists. Use --overwrite to replace it, or another --csv.")
+    part = path.with_name(f"{path.name}.part")
+    with writing(path), part.open("w", newline="", encoding="utf-8") as file:
+        yield file
+    with writing(path):
+        part.replace(path)
