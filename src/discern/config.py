@@ -102,12 +102,15 @@ def settings_from(
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(sorted(known))}."
             raise ConfigError(f"{where}: unknown setting {key!r}. {hint}")
-    base = cls() if base is None else base
     changed = {
-        key: _typed(kinds[key], value, f"{where}: {key}", getattr(base, key))
+        key: _typed(kinds[key], value, f"{where}: {key}", getattr(base, key, None))
         for key, value in values.items()
     }
-    return typing.cast(T, replace(typing.cast(Any, base), **changed))
+    return (
+        cls(**changed)
+        if base is None
+        else typing.cast(T, replace(typing.cast(Any, base), **changed))
+    )
 
 
 def _typed(kind: Any, value: Any, where: str, base: Any = None) -> Any:
