@@ -1,4 +1,4 @@
-"""Process start → first prediction: ours, the least that importing the engine costs, torch eager."""
+"""Process start → first prediction: ours, the floor that the engine sets, torch eager."""
 
 import statistics
 import sys

@@ -104,9 +104,8 @@ def main() -> None:
             ours = embed_rate(files, backbone, options.precision)
             eager = torch_rate(files[: len(files) // 3], backbone)
             rows.append((d, e, 1 / (1 / d + 1 / e), ours, eager))
-            print(
-                "decode %.0f/s  engine %.0f/s  limit %.0f/s  ours %.0f/s  torch %.0f/s" % rows[-1]
-            )
+            names = ("decode", "engine", "limit", "ours", "torch")
+            print("  ".join(f"{n} {r:.0f}/s" for n, r in zip(names, rows[-1], strict=True)))
     print(f"ours / limit        {statistics.median(r[3] / r[2] for r in rows):.2f}")
     print(f"ours / torch eager  {statistics.median(r[3] / r[4] for r in rows):.2f}")
 
