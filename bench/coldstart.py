@@ -5,9 +5,8 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from discern.config import TrainConfig
-from discern.data import load_dataset, split_dataset
-from discern.training import train
+from discern.data import load_dataset
+from discern.model import load
 from material import arguments, data_folder, discern, process, weights_of
 
 FLOOR = """
@@ -30,10 +29,10 @@ def main() -> None:
     options = parser.parse_args()
     with TemporaryDirectory() as folder:
         data = data_folder(options.data, Path(folder) / "data", 60)
-        dataset = split_dataset(load_dataset(data), TrainConfig().split)
-        config = TrainConfig(backbone=options.backbone, weights=weights_of(options.backbone))
-        model = train(dataset, Path(folder) / "model", config)
-        picture = str(dataset.file(0))
+        words = ["train", str(data), "-o", f"{folder}/model", "--backbone", options.backbone]
+        process(discern(*words, "--weights", weights_of(options.backbone), "--quiet"))
+        model = load(f"{folder}/model")
+        picture = str(load_dataset(data).file(0))
         ways = {
             "ours": discern("predict", str(model.path), picture, "--engine", "onnxruntime"),
             "floor": [sys.executable, "-c", FLOOR, str(model.graph)],

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -68,7 +67,10 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def process(command: list[str], **environment: str) -> tuple[float, float]:
-    """Seconds and peak memory in MB of a whole process, its output thrown away."""
+    """Seconds and peak memory in MB of a whole process, its output thrown away.
+
+    Linux counts the memory that this process had at the fork, so keep it small until then.
+    """
     settings = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"} | environment
     started = time.perf_counter()
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=settings)
@@ -84,8 +86,3 @@ def process(command: list[str], **environment: str) -> tuple[float, float]:
 def discern(*words: str) -> list[str]:
     """The command line of a discern command."""
     return [sys.executable, "-c", "from discern.cli import main; main()", *words]
-
-
-def own_memory() -> float:
-    """Peak memory of this process so far, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

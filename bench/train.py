@@ -14,7 +14,6 @@ from discern.config import SplitConfig
 from discern.data import Dataset, load_dataset, split_dataset
 from discern.model import load
 from discern.runtime.machine import cores
-from discern.training.backbone_export import build_network
 from discern.training.backbones import Backbone, load_backbone
 from material import arguments, data_folder, discern, fresh_cache, process, weights_of
 
@@ -25,9 +24,11 @@ def plain(
     backbone: Backbone, fit: Dataset, held: Dataset, target: float, epochs: int
 ) -> tuple[float, float, int]:
     """Seconds, accuracy and epochs of the plain way."""
-    import torch
+    import torch  # only now: a process measured before must not inherit torch's memory
     from PIL import Image
     from timm.data import create_transform
+
+    from discern.training.backbone_export import build_network
 
     spec = backbone.preprocess
     transform = create_transform(

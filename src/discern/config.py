@@ -5,8 +5,8 @@ import os
 import tomllib
 import types
 import typing
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -93,24 +93,33 @@ def settings_from(
 ) -> T:
     """The dataclass `cls` with plain `values` put over `base`, or over its defaults.
 
-    Strict: an unknown key or a wrong type is a ConfigError that says where.
+    Strict: an unknown key, a wrong type, or a setting without a default that is not given is a
+    ConfigError that says where.
     """
+    settings = {field.name: field for field in fields(typing.cast(Any, cls))}
+    _refuse_unknown(values, settings, where)
     kinds = typing.get_type_hints(cls)
-    known = {field.name for field in fields(typing.cast(Any, cls))}
-    for key in values:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(sorted(known))}."
-            raise ConfigError(f"{where}: unknown setting {key!r}. {hint}")
     changed = {
         key: _typed(kinds[key], value, f"{where}: {key}", getattr(base, key, None))
         for key, value in values.items()
     }
-    return (
-        cls(**changed)
-        if base is None
-        else typing.cast(T, replace(typing.cast(Any, base), **changed))
-    )
+    if base is not None:
+        return typing.cast(T, replace(typing.cast(Any, base), **changed))
+    if missing := [key for key, s in settings.items() if _is_required(s) and key not in changed]:
+        raise ConfigError(f"{where}: {' and '.join(missing)} not given.")
+    return cls(**changed)
+
+
+def _refuse_unknown(keys: Iterable[str], known: Collection[str], where: str) -> None:
+    for key in keys:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(sorted(known))}."
+            raise ConfigError(f"{where}: unknown setting {key!r}. {hint}")
+
+
+def _is_required(setting: Field[Any]) -> bool:
+    return setting.default is MISSING and setting.default_factory is MISSING
 
 
 def _typed(kind: Any, value: Any, where: str, base: Any = None) -> Any:

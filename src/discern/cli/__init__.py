@@ -1,5 +1,6 @@
 """The command line. Commands import what they need when they run, so that --help is quick."""
 
+import io
 import os
 import sys
 
@@ -7,7 +8,7 @@ import typer
 
 from discern import __version__
 from discern.cli import demo, evaluate, predict, train, verify
-from discern.cli.exit_codes import exit_code
+from discern.cli.exit_codes import EXTRAS, WRONG_INPUT, exit_code
 from discern.errors import DiscernError
 
 app = typer.Typer(
@@ -43,6 +44,9 @@ def main() -> None:
     """Run the command line: user mistakes end in a message, bugs in a traceback."""
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
+    for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):  # file names are bytes, and may be no UTF-8
+            stream.reconfigure(errors=errors)
     try:
         app([argument for argument in arguments if argument != "--debug"])
     except DiscernError as exc:
@@ -50,6 +54,15 @@ def main() -> None:
             raise
         print(f"{type(exc).__name__}: {exc}", file=sys.stderr)
         sys.exit(exit_code(exc))
+    except ModuleNotFoundError as exc:
+        if debug or exc.name not in EXTRAS:
+            raise
+        extra = EXTRAS[exc.name]
+        print(
+            f"This needs {exc.name}. Install it with: pip install 'discern[{extra}]'",
+            file=sys.stderr,
+        )
+        sys.exit(WRONG_INPUT)
     except BrokenPipeError:  # the reader of our output had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

@@ -73,7 +73,7 @@ def settings() -> "TrainConfig":
     from discern.config import FinetuneConfig, TrainConfig
 
     loop = FinetuneConfig(
-        epochs=12,
+        epochs=8,
         batch_size=64,
         learning_rate=2e-3,
         layer_decay=1.0,
@@ -82,6 +82,6 @@ def settings() -> "TrainConfig":
         flip=False,
         train_size=1.0,
         ema_decay=0.98,
-        patience=12,
+        patience=8,
     )
-    return TrainConfig(mode="scratch", image_size=32, finetune=loop)
+    return TrainConfig(mode="scratch", backbone="resnet10t", image_size=32, finetune=loop)

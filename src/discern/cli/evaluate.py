@@ -1,11 +1,13 @@
 """`discern evaluate`: how good is the model, on pictures it did not learn from?"""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from discern.cli import options
+from discern.cli.output_file import output_file
 from discern.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -41,12 +43,9 @@ def evaluate(
 ) -> None:
     """Score a model: accuracy with its interval, per class, confusion, calibration."""
     from discern.data import load_dataset
-    from discern.errors import OutputError
     from discern.evaluation import evaluate as evaluate_model
     from discern.model import load
 
-    if output and output.exists() and not overwrite:
-        raise OutputError(f"{output} exists. Use --overwrite to replace it, or another -o.")
     terminal = Terminal(as_json, quiet)
     loaded = load(model)
     dataset = load_dataset(
@@ -59,19 +58,20 @@ def evaluate(
         images=images,
         exclude=exclude or (),
     )
-    evaluation = evaluate_model(
-        loaded,
-        dataset,
-        split=split,
-        engine=engine,
-        precision=precision,
-        device=device,
-        progress=terminal,
-    )
+    with output_file(output, "-o", overwrite) if output else nullcontext() as report:
+        evaluation = evaluate_model(
+            loaded,
+            dataset,
+            split=split,
+            engine=engine,
+            precision=precision,
+            device=device,
+            progress=terminal,
+        )
+        if report:
+            report.write(_report(loaded, data, evaluation))
     for line in _remarks(evaluation):
         terminal.say(line)
-    if output:
-        _write_report(output, loaded, data, evaluation)
     terminal.result(_summary(evaluation, output), _document(evaluation))
 
 
@@ -114,9 +114,8 @@ def _class_table(metrics: "Metrics") -> list[str]:
     ]
 
 
-def _write_report(path: Path, model: "Model", data: Path, evaluation: "Evaluation") -> None:
+def _report(model: "Model", data: Path, evaluation: "Evaluation") -> str:
     from discern.evaluation import render_report
-    from discern.model.folder import writing
 
     info = model.info
     facts = {
@@ -128,11 +127,9 @@ def _write_report(path: Path, model: "Model", data: Path, evaluation: "Evaluatio
         "Temperature": f"{info.temperature:.3f}",
         "Trained": info.created,
     }
-    page = render_report(
+    return render_report(
         evaluation.metrics,
         title=f"{model.path.name} · {data.name}",
         facts=facts,
         notes=evaluation.notes,
     )
-    with writing(path):
-        path.write_text(page, encoding="utf-8")

@@ -27,6 +27,15 @@ EXIT_CODES: dict[type[DiscernError], int] = {
     WeightsError: WORK_FAILED,
 }
 
+# Packages that only some commands need, and the extra that brings each.
+EXTRAS = dict.fromkeys(
+    (
+        *("joblib", "onnx", "onnxscript", "safetensors", "sklearn", "threadpoolctl"),
+        *("timm", "torch", "torchvision"),
+    ),
+    "train",
+)
+
 
 def exit_code(error: DiscernError) -> int:
     """The code of the error's own kind, or of the nearest kind above it."""

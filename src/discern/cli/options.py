@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from discern.config import ENGINES, PRECISIONS
+from discern.config import DEVICES, ENGINES, PRECISIONS
 from discern.errors import ConfigError
 
 DATA, RUNNING, OUTPUT = "Reading the data", "Running the network", "Output"
@@ -30,7 +30,18 @@ Precision = Annotated[
         rich_help_panel=RUNNING,
     ),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda.", rich_help_panel=RUNNING)]
+
+
+def _known_device(name: str) -> str:
+    if name not in DEVICES:
+        raise ConfigError(f"--device {name!r} is unknown. Devices: {', '.join(DEVICES)}.")
+    return name
+
+
+Device = Annotated[
+    str,
+    typer.Option(callback=_known_device, help=f"{', '.join(DEVICES)}.", rich_help_panel=RUNNING),
+]
 Layout = Annotated[
     str | None, typer.Option(help="How to read DATA: folder, table.", rich_help_panel=DATA)
 ]

@@ -18,7 +18,7 @@ def listed(arguments: Iterable[str], stdin: TextIO) -> Iterator[str]:
     """
     for argument in arguments:
         if argument == "-":
-            yield from (line.rstrip("\n") for line in stdin if line.strip())
+            yield from (line.rstrip("\r\n") for line in stdin if line.strip())
         elif "://" in argument:
             raise DatasetError(
                 f"{argument}: is an address. Download the picture and name its file."

@@ -4,7 +4,6 @@ import csv
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from itertools import chain, islice, tee
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -13,6 +12,7 @@ import typer
 
 from discern.cli import options
 from discern.cli.exit_codes import WORK_FAILED
+from discern.cli.output_file import output_file
 from discern.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -48,12 +48,18 @@ def predict(
 ) -> None:
     """Label pictures. One that cannot be read costs its own row, with the reason."""
     from discern.cli.pictures import listed
+    from discern.errors import ConfigError, DatasetError
     from discern.model import load
+
+    if (csv_file is not None) + as_json + jsonl > 1:
+        raise ConfigError("--csv, --json and --jsonl exclude each other. Give one of them.")
 
     terminal = Terminal(as_json, quiet)
     loaded = load(model)
     names = listed(pictures, sys.stdin)
     first = list(islice(names, WORTH_MEASURING))
+    if not first:
+        raise DatasetError("The list of pictures on stdin is empty. Give it a file name a line.")
     predictor = loaded.predictor(
         engine=engine,
         precision=precision,
@@ -67,7 +73,7 @@ def predict(
     with terminal.stage("Predicting", total) as advance:
         answers = counted.advancing(advance)
         if csv_file:
-            with _replacing(csv_file, overwrite) as file:
+            with output_file(csv_file, "--csv", overwrite) as file:
                 _write_csv(answers, file)
         elif as_json:
             _write_json(answers, loaded, top_k)
@@ -138,18 +144,3 @@ def _write_csv(answers: Iterable[Answer], file: TextIO) -> None:
     for name, p in answers:
         probability = "" if p.probability is None else f"{p.probability:.6f}"
         writer.writerow([name, p.label or "", probability, p.error or ""])
-
-
-@contextmanager
-def _replacing(path: Path, overwrite: bool) -> Iterator[TextIO]:
-    """A file that appears under its name when it is complete; until then it is NAME.part."""
-    from discern.errors import OutputError
-    from discern.model.folder import writing
-
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path} exists. Use --overwrite to replace it, or another --csv.")
-    part = path.with_name(f"{path.name}.part")
-    with writing(path), part.open("w", newline="", encoding="utf-8") as file:
-        yield file
-    with writing(path):
-        part.replace(path)

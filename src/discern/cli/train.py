@@ -95,7 +95,7 @@ def train(
     flags: dict[str, Any] = {
         "backbone": backbone,
         "mode": mode,
-        "budget": options.duration(budget) if budget else None,
+        "budget": None if budget is None else options.duration(budget),
         "weights": weights,
         "image_size": image_size,
         "seed": seed,

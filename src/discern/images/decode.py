@@ -85,7 +85,7 @@ def decode(
         if at_least is not None:
             _choose_scale(image, at_least)
         image.load()
-        return _upright(image)
+        return upright(image)
     except PictureError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as exc:
@@ -171,7 +171,7 @@ _TURNS = {
 }
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def upright(image: Image.Image) -> Image.Image:
     """The loaded picture in RGB, upright. (Pillow's TIFF reader has turned it already.)"""
     turn = _TURNS.get(_orientation(image.info.get("exif")))
     image = _to_rgb(image)

@@ -2,9 +2,11 @@
 
 A file's hash is looked up by path, size and modification time, as version control systems
 do. A file changed so recently that a second change might leave all three alike is hashed
-again. The table is SQLite's, which several processes may use at once.
+again. The table is SQLite's, which several processes may use at once. Where it cannot be kept
+(a read-only cache, a full disk), files are hashed each time, and nothing else changes.
 """
 
+import contextlib
 import hashlib
 import os
 import sqlite3
@@ -39,33 +41,51 @@ class DigestTable:
     """The hashes of files seen before."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(folder / "digests.sqlite3", timeout=60)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=OFF")  # losing it costs hashing again, no more
-        self._db.execute(
-            "CREATE TABLE IF NOT EXISTS files"
-            " (path TEXT PRIMARY KEY, size INTEGER, modified INTEGER, digest BLOB) WITHOUT ROWID"
-        )
+        # Whatever is read through this table is read later than now, so that a file which
+        # changed well before now cannot change again without its time telling.
+        self._settled = time.time_ns() - SETTLED_NS
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._db = _opened(folder / "digests.sqlite3")
+        except (OSError, sqlite3.Error):
+            self._db = _opened(":memory:")
 
     def lookup(self, path: str, now: Stamp | None) -> bytes | None:
         """The hash of the file at this absolute path, if it still has the stamp it had then."""
-        row = self._db.execute(
-            "SELECT size, modified, digest FROM files WHERE path = ?", (path,)
-        ).fetchone()
-        return row[2] if row and now == (row[0], row[1]) else None
+        with contextlib.suppress(sqlite3.Error):
+            row = self._db.execute(
+                "SELECT size, modified, digest FROM files WHERE path = ?", (os.fsencode(path),)
+            ).fetchone()
+            return row[2] if row and now == (row[0], row[1]) else None
+        return None
 
     def remember(self, found: Mapping[str, tuple[Stamp, bytes]]) -> None:
-        """Keep hashes by absolute path, but for files changed a moment ago."""
-        settled = time.time_ns() - SETTLED_NS
-        self._insert((p, s[0], s[1], d) for p, (s, d) in found.items() if s[1] < settled)
-
-    def _insert(self, rows: Iterable[tuple[str, int, int, bytes]]) -> None:
-        with self._db:
+        """Keep hashes by absolute path, but for files changed a moment before they were read."""
+        rows = (
+            (os.fsencode(path), size, modified, key)
+            for path, ((size, modified), key) in found.items()
+            if modified < self._settled
+        )
+        with contextlib.suppress(sqlite3.Error), self._db:
             self._db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows)
 
     def close(self) -> None:
         self._db.close()
+
+
+def _opened(file: Path | str) -> sqlite3.Connection:
+    db = sqlite3.connect(file, timeout=60)
+    try:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=NORMAL")  # a power cut may lose rows, not the table
+        db.execute(
+            "CREATE TABLE IF NOT EXISTS files"
+            " (path BLOB PRIMARY KEY, size INTEGER, modified INTEGER, digest BLOB) WITHOUT ROWID"
+        )
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
 
 
 def file_digests(files: Iterable[str | os.PathLike[str]], folder: Path) -> Iterator[bytes | None]:

@@ -19,11 +19,12 @@ SEEN = "seen.npy"  # uint64 [n], sorted: short hashes of the pictures that took 
 
 def check_output(folder: Path, overwrite: bool) -> None:
     """Refuse, before any work is done, an output that could not be written at its end."""
-    if folder.exists() and not overwrite:
-        raise OutputError(f"{folder} exists. Use --overwrite to replace it, or another -o.")
-    if folder.exists() and not (folder / INFO).is_file() and not _is_empty(folder):
-        raise OutputError(f"{folder} exists and is not a model folder; it is not replaced.")
     with writing(folder):
+        _bring_back(folder)
+        if folder.exists() and not overwrite:
+            raise OutputError(f"{folder} exists. Use --overwrite to replace it, or another -o.")
+        if folder.exists() and not (folder / INFO).is_file() and not _is_empty(folder):
+            raise OutputError(f"{folder} exists and is not a model folder; it is not replaced.")
         folder.parent.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder.parent).close()
 
@@ -41,23 +42,28 @@ def save_folder(
     nothing is left behind, and what was there before still is.
     """
     check_output(folder, overwrite)
-    with writing(folder), _staged(folder) as stage:
+    target = folder.resolve()  # through a link, what it leads to is replaced, not the link
+    with writing(folder), _staged(target) as stage:
         for name, content in files.items():
             _write(stage / name, content)
         info = replace(info, files={name: _sha256(stage / name) for name in sorted(files)})
         _write(stage / INFO, info.to_json().encode())
-        _swap(stage, folder)
+        _swap(stage, target, overwrite)
     return info
 
 
 def load_info(folder: Path) -> ModelInfo:
     """The folder's info, after checking every file against its hash."""
     info = read_info(folder / INFO)
+    if GRAPH not in info.files:
+        raise ModelDamagedError(f"{folder / INFO}: has no hash of {GRAPH}. {RESTORE}")
     for name, expected in info.files.items():
         try:
             actual = _sha256(folder / name)
-        except OSError as exc:
+        except FileNotFoundError as exc:
             raise ModelDamagedError(f"{folder / name}: is missing. {RESTORE}") from exc
+        except OSError as exc:
+            raise ModelDamagedError(f"{folder / name}: cannot be read ({exc.strerror}).") from exc
         if actual != expected:
             raise ModelDamagedError(f"{folder / name}: has changed since it was written. {RESTORE}")
     return info
@@ -76,6 +82,7 @@ def writing(target: Path) -> Iterator[None]:
             errno.EACCES: "permission denied. Choose another -o",
             errno.EPERM: "permission denied. Choose another -o",
             errno.ENOTDIR: "a file stands where a folder is needed. Choose another -o",
+            errno.ENOTEMPTY: "it exists by now. Use --overwrite to replace it, or another -o",
             errno.EEXIST: "a file stands where a folder is needed. Choose another -o",
         }.get(exc.errno or 0, exc.strerror or str(exc))
         raise OutputError(f"Cannot write {target}: {remedy}.") from exc
@@ -83,8 +90,10 @@ def writing(target: Path) -> Iterator[None]:
 
 @contextmanager
 def _staged(folder: Path) -> Iterator[Path]:
-    stage = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
-    stage.chmod(0o755)  # mkdtemp's 0700 would keep a server under another user from reading it
+    """A sibling to write into; what a killed run left there is cleared first."""
+    stage = folder.with_name(f".{folder.name}.saving")
+    shutil.rmtree(stage, ignore_errors=True)
+    stage.mkdir()
     try:
         yield stage
     finally:
@@ -101,13 +110,32 @@ def _write(path: Path, content: bytes | Path) -> None:
         os.fsync(file.fileno())
 
 
-def _swap(stage: Path, folder: Path) -> None:
+def _swap(stage: Path, folder: Path, overwrite: bool) -> None:
     """Rename `stage` to `folder`; what stood there is moved aside first and deleted last."""
-    old = Path(f"{stage}.old")
-    if folder.exists():
-        folder.rename(old)
-    stage.rename(folder)
+    if not (overwrite and folder.exists()):
+        stage.rename(folder)  # refused by the system if another process was quicker
+        return
+    old = _aside(folder)
     shutil.rmtree(old, ignore_errors=True)
+    folder.rename(old)
+    try:
+        stage.rename(folder)
+    except BaseException:
+        old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _aside(folder: Path) -> Path:
+    """Where the old model stands for the moment in which the new one takes its name."""
+    return folder.with_name(f".{folder.name}.replaced")
+
+
+def _bring_back(folder: Path) -> None:
+    """Undo a replacement that was killed between its two renames."""
+    target = folder.resolve()
+    if not target.exists() and _aside(target).exists():
+        _aside(target).rename(target)
 
 
 def _sha256(path: Path) -> str:

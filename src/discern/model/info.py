@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from discern.errors import ModelDamagedError, ModelFormatError
+from discern.errors import ConfigError, ModelDamagedError, ModelFormatError
 from discern.images import PreprocessSpec
 
 FORMAT = 1  # raised when an older discern could no longer read what is written
+RESTORE = "Copy the folder again, or train anew."
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class ModelInfo:
     files: Mapping[str, str] = field(default_factory=dict)  # sha256 of every other file
 
     def to_json(self) -> str:
+        """The text of `model.json`."""
         return json.dumps(asdict(self) | {"preprocess": self.preprocess.to_dict()}, indent=1)
 
 
@@ -42,7 +44,7 @@ def read_info(path: Path) -> ModelInfo:
     """Read `model.json`; says whether the folder is no model, newer than us, or damaged."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as exc:
+    except (FileNotFoundError, NotADirectoryError) as exc:
         raise ModelFormatError(
             f"{path.parent}: is not a model folder (it has no model.json). "
             "Make one with: discern train DATA -o MODEL"
@@ -54,9 +56,6 @@ def read_info(path: Path) -> ModelInfo:
     return _info(values, path)
 
 
-RESTORE = "Copy the folder again, or train anew."
-
-
 def _info(values: Any, path: Path) -> ModelInfo:
     version = values.get("format") if isinstance(values, dict) else None
     if not isinstance(version, int):
@@ -66,12 +65,44 @@ def _info(values: Any, path: Path) -> ModelInfo:
             f"{path}: has format {version}; this discern reads up to {FORMAT}. "
             "Upgrade: pip install --upgrade discern"
         )
-    known = {f.name for f in fields(ModelInfo)}
-    values = {key: value for key, value in values.items() if key in known}
     try:
-        for name in ("labels", "inputs", "outputs"):
-            values[name] = tuple(values[name])
-        values["preprocess"] = PreprocessSpec.from_dict(values["preprocess"])
-        return ModelInfo(**values)
-    except (KeyError, TypeError, ValueError) as exc:
-        raise ModelDamagedError(f"{path}: {exc} is missing or wrong. {RESTORE}") from exc
+        return _from_plain(values)
+    except KeyError as exc:
+        raise ModelDamagedError(f"{path}: {exc.args[0]} is missing. {RESTORE}") from exc
+    except (ConfigError, TypeError, ValueError) as exc:
+        raise ModelDamagedError(f"{path}: {str(exc).rstrip('.')}. {RESTORE}") from exc
+
+
+def _from_plain(values: Mapping[str, Any]) -> ModelInfo:
+    """The info of what JSON gave; keys unknown here are passed over."""
+    known = {f.name: values[f.name] for f in fields(ModelInfo) if f.name in values or _required(f)}
+    for key in ("labels", "inputs", "outputs"):
+        if key in known:
+            known[key] = _names(key, known[key])
+    if not isinstance(known["preprocess"], dict):
+        raise TypeError("preprocess is not a table of settings")
+    known["preprocess"] = PreprocessSpec.from_dict(known["preprocess"])
+    _check_files(known.get("files", {}))
+    return ModelInfo(**known)
+
+
+def _required(setting: Field[Any]) -> bool:
+    return setting.default is MISSING and setting.default_factory is MISSING
+
+
+def _names(key: str, value: Any) -> tuple[str, ...]:
+    named = isinstance(value, list) and value and all(isinstance(name, str) for name in value)
+    if not named or len(set(value)) < len(value):
+        raise ValueError(f"{key} is not a list of different names")
+    return tuple(value)
+
+
+def _check_files(files: Any) -> None:
+    """Refuse names that lead out of the folder; the file may come from anywhere."""
+    if not isinstance(files, dict):
+        raise TypeError("files is not a table of names and hashes")
+    for name, digest in files.items():
+        path = PurePosixPath(name)
+        outside = path.is_absolute() or not path.parts or {"..", "\0", "\\"} & {*path.parts, *name}
+        if outside or not isinstance(digest, str):
+            raise ValueError(f"files names {name!r}, which is no file of this folder")

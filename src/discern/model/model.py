@@ -1,6 +1,6 @@
 """A loaded model: its info, and predictors made from it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -53,7 +53,7 @@ class Model:
         limits: PictureLimits = PictureLimits(),
     ) -> Predictor:
         """A predictor for one goal; `measure` lets `auto` spend seconds on finding the fastest."""
-        wanted = measure or precision == "bf16"
+        wanted = (measure or precision == "bf16") and self.references
         opened = open_engine(
             self.graph,
             sample=self.reference_pixels() if wanted else None,
@@ -66,11 +66,8 @@ class Model:
 
     def predict(self, pictures: Picture | Iterable[Picture]) -> list[Prediction]:
         """Predictions for one picture or many: paths, encoded bytes or Pillow images."""
-        many = pictures if _is_many(pictures) else [pictures]
-        return list(self._predictions(many))  # type: ignore[arg-type]
-
-    def _predictions(self, pictures: Iterable[Picture]) -> Iterator[Prediction]:
-        return self._predictor.predict(pictures)
+        many = pictures if _is_many(pictures) else (pictures,)
+        return list(self._predictor.predict(many))  # type: ignore[arg-type]
 
     @cached_property
     def _predictor(self) -> Predictor:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from discern.errors import ModelDamagedError, PictureError
-from discern.images import decode
+from discern.images import decode, read_bytes
 
 FOLDER = "reference"
 EXPECTED = f"{FOLDER}/expected.json"
@@ -46,8 +46,8 @@ def small_forms(pictures: Iterable[Path], limit: int) -> list[bytes]:
         if len(found) == limit:
             break
         try:
-            found.append(small_form(path.read_bytes()))
-        except (PictureError, OSError):
+            found.append(small_form(read_bytes(path)))
+        except PictureError:
             continue
     return found
 
@@ -61,17 +61,19 @@ def reference_files(references: Iterable[Reference]) -> dict[str, bytes]:
 
 
 def read_references(folder: Path) -> list[Reference]:
-    """The reference pictures of a model folder."""
+    """The reference pictures of a model folder; ModelDamagedError if they cannot be used."""
     try:
         expected = json.loads((folder / EXPECTED).read_text(encoding="utf-8"))
-        return [
-            Reference(
-                e["picture"], (folder / FOLDER / e["picture"]).read_bytes(), e["probabilities"]
-            )
-            for e in expected
-        ]
-    except (OSError, ValueError, KeyError) as exc:
+        return [_reference(folder / FOLDER, **entry) for entry in expected]
+    except (OSError, ValueError, TypeError, AttributeError) as exc:
         raise ModelDamagedError(f"{folder / EXPECTED}: cannot be used ({exc}).") from exc
+
+
+def _reference(folder: Path, picture: str, probabilities: Mapping[str, float]) -> Reference:
+    if Path(picture).name != picture or not probabilities:
+        raise ValueError(f"{picture!r} is no picture with an answer")
+    answers = {label: float(p) for label, p in probabilities.items()}
+    return Reference(picture, (folder / picture).read_bytes(), answers)
 
 
 def suffix(data: bytes) -> str:

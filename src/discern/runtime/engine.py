@@ -32,7 +32,10 @@ class Engine(Protocol):
     batch_size: int  # how many pictures one call of the graph takes; 1 on CPUs, where it is fastest
 
     def run(self, images: Images) -> Outputs:
-        """Outputs for any number of pictures; `batch_size` at a time go through the graph."""
+        """Outputs for one picture or more; `batch_size` at a time go through the graph.
+
+        EngineError if the graph does not take such pixels, or the engine fails.
+        """
         ...
 
 
@@ -67,3 +70,10 @@ def joined(parts: list[Outputs]) -> Outputs:
     if len(parts) == 1:
         return parts[0]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def reason(exc: Exception) -> str:
+    """What an engine's exception says, in one line, without its stack of source files."""
+    lines = [line.strip() for line in str(exc).splitlines()]
+    places = ("Exception from ", "Check '", "FrontEnd API ")
+    return " ".join(line for line in lines if line and not line.startswith(places))

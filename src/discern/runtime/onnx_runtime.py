@@ -5,7 +5,7 @@ from pathlib import Path
 import onnxruntime as ort
 
 from discern.errors import EngineError
-from discern.runtime.engine import Goal, Images, Outputs, in_batches, joined
+from discern.runtime.engine import Goal, Images, Outputs, in_batches, joined, reason
 from discern.runtime.machine import cores
 
 GPU_BATCH = 64
@@ -22,7 +22,9 @@ class OnnxRuntimeEngine:
             raise EngineError(
                 f"ONNX Runtime runs f32 only, not {precision}. Use --engine openvino."
             )
-        self.device = _device(device)
+        if device == "cuda":
+            _require_cuda()
+        self.device = device
         self.batch_size = GPU_BATCH if self.device == "cuda" else 1
         self._session = _session(graph, goal, self.device)
         self._outputs = [output.name for output in self._session.get_outputs()]
@@ -31,17 +33,18 @@ class OnnxRuntimeEngine:
         return joined([self._run(batch) for batch in in_batches(images, self.batch_size)])
 
     def _run(self, batch: Images) -> Outputs:
-        values = self._session.run(self._outputs, {"images": batch})
+        try:
+            values = self._session.run(self._outputs, {"images": batch})
+        except Exception as exc:  # ORT raises its own types, bound per build, with no common base
+            raise EngineError(f"ONNX Runtime cannot run the graph: {reason(exc)}") from exc
         return dict(zip(self._outputs, values, strict=True))
 
 
-def _device(wanted: str) -> str:
-    has_cuda = "CUDAExecutionProvider" in ort.get_available_providers()
-    if wanted == "cuda" and not has_cuda:
+def _require_cuda() -> None:
+    if "CUDAExecutionProvider" not in ort.get_available_providers():
         raise EngineError(
             "This ONNX Runtime has no CUDA provider. Install onnxruntime-gpu, or use --device cpu."
         )
-    return "cuda" if wanted == "cuda" or (wanted == "auto" and has_cuda) else "cpu"
 
 
 def _session(graph: Path, goal: Goal, device: str) -> ort.InferenceSession:
@@ -56,5 +59,5 @@ def _session(graph: Path, goal: Goal, device: str) -> ort.InferenceSession:
         providers.insert(0, "CUDAExecutionProvider")
     try:
         return ort.InferenceSession(graph, options, providers=providers)
-    except Exception as exc:  # ORT raises its own types, bound per build, with no common base
-        raise EngineError(f"ONNX Runtime cannot load {graph}: {exc}") from exc
+    except Exception as exc:  # as in `_run`
+        raise EngineError(f"ONNX Runtime cannot load {graph}: {reason(exc)}") from exc

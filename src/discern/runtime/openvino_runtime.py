@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from discern.errors import EngineError
-from discern.runtime.engine import Goal, Images, Outputs, in_batches, joined
+from discern.runtime.engine import Goal, Images, Outputs, in_batches, joined, reason
 from discern.runtime.machine import cores
 
 
@@ -36,6 +36,8 @@ class OpenVinoEngine:
     def __init__(self, graph: Path, precision: str, goal: Goal) -> None:
         if not installed():
             raise EngineError("OpenVINO is not installed. pip install 'discern[openvino]'.")
+        if precision == "bf16" and not has_bf16():
+            raise EngineError("This processor has no bf16. Use --precision f32 or auto.")
         self.precision = precision
         self._compiled = _compile(graph, precision, goal)
         self._names = [output.get_any_name() for output in self._compiled.outputs]
@@ -46,7 +48,10 @@ class OpenVinoEngine:
 
     def _run(self, batch: Images) -> Outputs:
         request = self._request()
-        request.infer([batch], share_inputs=True)
+        try:
+            request.infer([batch], share_inputs=True)
+        except RuntimeError as exc:
+            raise EngineError(f"OpenVINO cannot run the graph: {reason(exc)}") from exc
         # The request's tensors are written over by the next call.
         return {
             name: request.get_output_tensor(i).data.copy() for i, name in enumerate(self._names)
@@ -73,4 +78,4 @@ def _compile(graph: Path, precision: str, goal: Goal) -> Any:
         model.reshape({"images": [1, *model.input("images").partial_shape[1:]]})
         return core.compile_model(model, "CPU", settings)
     except RuntimeError as exc:
-        raise EngineError(f"OpenVINO cannot load {graph}: {exc}") from exc
+        raise EngineError(f"OpenVINO cannot load {graph}: {reason(exc)}") from exc

@@ -10,8 +10,9 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from discern.errors import PictureError
+from discern.errors import PictureError, PictureFormatError
 from discern.images import PictureLimits, PreprocessSpec, picture_to_input, read_bytes, to_input
+from discern.images.decode import upright
 from discern.runtime.engine import Engine, Images, Outputs
 from discern.runtime.machine import cores
 
@@ -25,11 +26,21 @@ CHUNK = 8  # pictures a task takes: enough that handing tasks out costs nothing 
 def to_pixels(
     picture: Picture, spec: PreprocessSpec, limits: PictureLimits = PictureLimits()
 ) -> Images:
-    """The one way from a picture to what a model sees, uint8 [H, W, 3]; raises PictureError."""
+    """The one way from a picture to what a model sees, uint8 [H, W, 3]; raises PictureError.
+
+    A Pillow image is turned upright, laid on white and scaled to 8 bits as its file would be.
+    """
     if isinstance(picture, Image.Image):
-        return to_input(picture.convert("RGB"), spec)
+        return to_input(_upright_copy(picture), spec)
     data = picture if isinstance(picture, bytes) else read_bytes(picture, limits)
     return picture_to_input(data, spec, limits)
+
+
+def _upright_copy(image: Image.Image) -> Image.Image:
+    try:
+        return upright(image.copy())
+    except (OSError, SyntaxError) as exc:  # it was opened, but its pixels are only read now
+        raise PictureFormatError(f"cannot be decoded: {exc}") from exc
 
 
 def run_pictures(

@@ -25,6 +25,7 @@ class Prediction:
     error: str | None = None
 
     def top(self, k: int) -> dict[str, float]:
+        """The `k` most probable labels with their scores."""
         return dict(list(self.scores.items())[:k])
 
 

@@ -5,8 +5,11 @@ import difflib
 import hashlib
 import io
 import logging
+import shutil
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +56,7 @@ def export_backbone(name: str, *, weights: Weights, image_size: int | None, seed
     network = _create(name, weights, image_size, seed)
     backbone = _describe(network, name, image_size)
     if known := read_entry(backbone.folder):
-        return known
+        return replace(known, name=name)
     _write(network, backbone)
     return backbone
 
@@ -117,25 +120,24 @@ def write_graph(network: Network, backbone: Backbone, path: Path) -> None:
 
 
 def _create(name: str, weights: Weights, image_size: int | None, seed: int) -> Network:
-    torch.manual_seed(seed)  # for random weights; pretrained ones are loaded over them
-    arguments: dict[str, Any] = {"num_classes": 0}
-    if image_size and _takes_img_size(name):
-        arguments["img_size"] = image_size
-    try:
-        with _quietly():
-            return timm.create_model(name, pretrained=weights == "pretrained", **arguments)
-    except Exception as exc:  # timm and the hub raise many kinds, from KeyError to OSError
-        raise _translated(name, exc) from exc
-
-
-def _takes_img_size(name: str) -> bool:
-    """Whether an architecture is built for one picture size (transformers), so it must be told."""
-    return any(kind in name for kind in ("vit", "deit", "eva", "swin", "beit", "mixer"))
+    pretrained = weights == "pretrained"
+    # Transformers are built for one picture size and must be told; other networks refuse to be.
+    sizes: list[dict[str, int]] = [{"img_size": image_size}, {}] if image_size else [{}]
+    for size in sizes:
+        torch.manual_seed(seed)  # for random weights; pretrained ones are loaded over them
+        try:
+            with _quietly():
+                return timm.create_model(name, pretrained=pretrained, num_classes=0, **size)
+        except Exception as exc:  # timm and the hub raise many kinds, from KeyError to OSError
+            if size and isinstance(exc, TypeError) and "img_size" in str(exc):
+                continue
+            raise _translated(name, exc) from exc
+    raise AssertionError("the last of the sizes returns or raises")
 
 
 def _translated(name: str, exc: Exception) -> BackboneError:
     text = str(exc)
-    if "Unknown model" in text or "Invalid" in text:
+    if "Unknown model" in text or "Invalid pretrained tag" in text:
         near = difflib.get_close_matches(name, [*SHORT_NAMES, *timm.list_models()], n=1)
         hint = f"Did you mean {near[0]}?" if near else "timm.list_models() names them all."
         return BackboneError(f"Backbone {name!r} is not known to timm. {hint}")
@@ -146,6 +148,12 @@ def _translated(name: str, exc: Exception) -> BackboneError:
     if "state_dict" in text:
         return WeightsError(f"The weights of {name!r} do not fit it: {text.splitlines()[0]}")
     reason = text.strip().splitlines()[0][:120] if text.strip() else type(exc).__name__
+    if name.startswith("local-dir:"):
+        return WeightsError(
+            f"{name.removeprefix('local-dir:')} cannot be used ({reason}).\n"
+            "It must hold timm's config.json and model.safetensors. Copy it again, or use "
+            "--weights none."
+        )
     return WeightsError(
         f"The weights of {name!r} cannot be had from the model hub ({reason}).\n"
         "Use --backbone local-dir:FOLDER (config.json + model.safetensors), or --mode scratch, "
@@ -171,15 +179,31 @@ def _key(network: Network, spec: PreprocessSpec, data: Mapping[str, Any]) -> str
 
 
 def _write(network: Network, backbone: Backbone) -> None:
-    """Write the entry's files; its description comes last and makes it complete."""
+    """Write the entry's files to a sibling, then rename it: other processes may read the entry."""
     with writing(backbone.folder):
-        backbone.folder.mkdir(parents=True, exist_ok=True)
-        write_graph(network, backbone, backbone.graph)
-        save_file({k: v.contiguous() for k, v in network.state_dict().items()}, backbone.weights)
-        (backbone.folder / "LICENSES").write_text(
-            _licenses(backbone, network.pretrained_cfg), encoding="utf-8"
-        )
-        write_entry(backbone)
+        backbone.folder.parent.mkdir(parents=True, exist_ok=True)
+        stage = Path(tempfile.mkdtemp(prefix=".", suffix=".tmp", dir=backbone.folder.parent))
+        staged = replace(backbone, folder=stage)
+        try:
+            write_graph(network, backbone, staged.graph)
+            save_file({k: v.contiguous() for k, v in network.state_dict().items()}, staged.weights)
+            licenses = _licenses(backbone, network.pretrained_cfg)
+            (stage / "LICENSES").write_text(licenses, encoding="utf-8")
+            write_entry(staged)
+            _move(stage, backbone.folder)
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)
+
+
+def _move(stage: Path, folder: Path) -> None:
+    """Rename a complete entry into place, unless another process has just done so."""
+    if read_entry(folder) is None:
+        shutil.rmtree(folder, ignore_errors=True)  # what is left of a damaged one
+    try:
+        stage.rename(folder)
+    except OSError:
+        if read_entry(folder) is None:
+            raise
 
 
 def _licenses(backbone: Backbone, config: Mapping[str, Any]) -> str:

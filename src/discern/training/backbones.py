@@ -13,7 +13,7 @@ from typing import Any
 
 from discern import __version__
 from discern.config import Weights, cache_dir
-from discern.errors import BackboneError, ModelError
+from discern.errors import BackboneError, DiscernError
 from discern.images import PreprocessSpec
 from discern.images.digest import stamp
 from discern.model.folder import writing
@@ -120,8 +120,9 @@ def read_entry(folder: Path) -> Backbone | None:
         values = json.loads((folder / "backbone.json").read_text(encoding="utf-8"))
         values["preprocess"] = PreprocessSpec.from_dict(values["preprocess"])
         values["mean"], values["std"] = tuple(values["mean"]), tuple(values["std"])
-        return Backbone(folder=folder, **values)
-    except (OSError, ValueError, TypeError, KeyError, ModelError):
+        backbone = Backbone(folder=folder, **values)
+        return backbone if backbone.graph.is_file() and backbone.weights.is_file() else None
+    except (OSError, ValueError, TypeError, KeyError, DiscernError):
         return None
 
 

@@ -110,7 +110,7 @@ def _complete(
                 for found in chunk:
                     digests.append(found.digest)
                     if found.digest is None:
-                        unreadable[found.path] = found.error or ""
+                        unreadable[str(files[len(digests) - 1])] = found.error or ""
                     elif found.error:
                         bad[found.digest] = found.error
                     elif found.embedding is not None:
@@ -127,8 +127,9 @@ def _complete(
         cache.flush()
         table.remember(read)
         table.close()
-    failures = {str(p): bad[key] for p, key in zip(files, digests, strict=True) if key in bad}
-    return [None if key in bad else key for key in digests], unreadable | failures
+    failures = dict(unreadable)
+    failures |= {str(p): bad[key] for p, key in zip(files, digests, strict=True) if key in bad}
+    return [None if key in bad else key for key in digests], failures
 
 
 def _looked_up(files: Sequence[Path], table: DigestTable) -> Iterator[tuple[str, bytes | None]]:
@@ -143,7 +144,8 @@ class _Worker:
     def __init__(self, engine: Engine, spec: PreprocessSpec, known: set[bytes]) -> None:
         self.engine = engine
         self._spec = spec
-        self._claimed = known  # pictures that are embedded, or about to be by some thread
+        self._known = known
+        self._claimed: set[bytes] = set()  # what some thread has read and is about to embed
         self._lock = threading.Lock()
 
     def __call__(self, chunk: Sequence[tuple[str, bytes | None]]) -> list[_Found]:
@@ -159,7 +161,7 @@ class _Worker:
 
     def _prepare(self, path: str, key: bytes | None) -> tuple[_Found, Images | None]:
         """The file's digest, and its pixels where this thread is the one to embed them."""
-        if key is not None and not self._claim(key):
+        if key in self._known:
             return _Found(path, key), None
         now = stamp(path)
         try:
@@ -167,7 +169,7 @@ class _Worker:
         except PictureError as exc:
             return _Found(path, None, error=str(exc)), None
         actual = digest(data)
-        if actual != key and not self._claim(actual):
+        if not self._claim(actual):  # only once read: a copy may be the one that can be
             return _Found(path, actual, now), None
         try:
             return _Found(path, actual, now), picture_to_input(data, self._spec)
@@ -177,7 +179,7 @@ class _Worker:
     def _claim(self, key: bytes) -> bool:
         """Whether this thread is the first to want the picture embedded."""
         with self._lock:
-            if key in self._claimed:
+            if key in self._known or key in self._claimed:
                 return False
             self._claimed.add(key)
             return True

@@ -87,8 +87,13 @@ class EmbeddingCache:
 
     def _segments(self) -> Iterator[tuple[npt.NDArray[np.uint8], Vectors]]:
         for path in sorted(self.folder.glob("*.keys.npy")):
-            values = path.with_name(path.name.replace(".keys.", ".values."))
-            yield np.load(path), np.load(values, mmap_mode="r")
+            try:
+                keys = np.load(path)
+                values = np.load(path.with_name(path.name.replace(".keys.", ".values.")), "r")
+            except (OSError, ValueError, EOFError):  # damaged: its pictures are embedded again
+                continue
+            if keys.shape == (len(values), DIGEST_BYTES) and values.shape[1:] == (self.size,):
+                yield keys, values
 
 
 def _split(keys: npt.NDArray[np.uint8]) -> Iterator[bytes]:

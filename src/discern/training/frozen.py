@@ -1,7 +1,9 @@
 """Frozen training: each picture through the backbone once, then a head on the embeddings."""
 
+import shlex
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -92,12 +94,7 @@ def training_rows(
     """
     good = index >= 0
     truth = columns(fit.labels[good], classes)
-    missing = sorted(set(classes) - {classes[i] for i in np.unique(truth)})
-    if missing:
-        raise TrainingError(
-            f"Class {missing[0]!r} has no training picture that can be decoded. "
-            f"Add some, or leave it out with --exclude {missing[0]}."
-        )
+    require_each(classes, fit.labels[good])
     pairs, first, counts = np.unique(
         index[good] * len(classes) + truth, return_index=True, return_counts=True
     )
@@ -108,6 +105,15 @@ def training_rows(
         counts.astype(np.float32),
         _group_codes(groups, pairs // len(classes)),
     )
+
+
+def require_each(classes: tuple[str, ...], labels: npt.NDArray[Any]) -> None:
+    """TrainingError unless each class is among the labels [n] of usable training pictures."""
+    if missing := sorted(set(classes) - set(np.unique(labels).tolist())):
+        raise TrainingError(
+            f"Class {missing[0]!r} has no training picture that can be decoded. "
+            f"Add some, or leave it out with --exclude {shlex.quote(missing[0])}."
+        )
 
 
 def _group_codes(

@@ -4,6 +4,7 @@ C, the inverse strength of the L2 penalty, is chosen by log loss in cross-valida
 folds give out-of-fold logits, on which the temperature is fitted: no held-out pictures needed.
 """
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -87,17 +88,24 @@ def fit_head(
     weights = rows.weights * _class_weights(rows, classes, config)
     # Many small matrix products, several folds at once: each is fastest on one thread.
     with threadpool_limits(1):
-        logits = _out_of_fold(features, rows, weights, classes, config, seed, progress)
-        losses = {c: log_loss(z, rows.truth, weights=rows.weights) for c, z in logits.items()}
-        best = min(losses, key=lambda c: losses[c])
-        path = [c for c in logits if c <= best]
+        logits, judged = _out_of_fold(features, rows, weights, classes, config, seed, progress)
+        truth, counts = rows.truth[judged], rows.weights[judged]
+        losses = {c: log_loss(z, truth, weights=counts) for c, z in logits.items()}
+        best = min(losses, key=lambda c: losses[c]) if losses else _middle(config.c)
+        path = [c for c in sorted(config.c) if c <= best]
         *_, (weight, bias) = _fit_path(features, rows.truth, weights, classes, path)
+    temperature = fit_temperature(logits[best], truth, counts) if losses else 1.0
     head = Head(
         (weight / scale[:, None]).astype(np.float32),
         (bias - (mean / scale) @ weight).astype(np.float32),
         power,
     )
-    return FittedHead(head, best, fit_temperature(logits[best], rows.truth, rows.weights), losses)
+    return FittedHead(head, best, temperature, losses)
+
+
+def _middle(grid: Sequence[float]) -> float:
+    """The C taken where there are too few pictures to judge any."""
+    return sorted(grid)[len(grid) // 2]
 
 
 def _standardised(embeddings: Matrix, power: bool) -> tuple[Matrix, Matrix, Matrix]:
@@ -128,11 +136,12 @@ def _out_of_fold(
     config: HeadConfig,
     seed: int,
     progress: Progress,
-) -> dict[float, Matrix]:
-    """For ascending C, the logits [N, C] each row got from the fold that had not seen it.
+) -> tuple[dict[float, Matrix], npt.NDArray[np.intp]]:
+    """For ascending C, logits [M, C] of rows that their fold had not seen; and which rows [M].
 
     A fold stops at the first C that is worse than the one before: the loss has one minimum, and
-    large C are slow. C that some fold did not reach are left out.
+    large C are slow. C that some fold did not reach are left out, and so are rows whose class is
+    in no other fold: an answer that could not be given says nothing of C or of the temperature.
     """
     from joblib import Parallel, delayed
 
@@ -154,25 +163,35 @@ def _out_of_fold(
         for result in Parallel(cores(), backend="threading", return_as="generator")(jobs):
             results.append(result)
             advance(1)
-    reached = min(map(len, results))
-    out = {c: np.zeros((len(features), classes), np.float32) for c in grid[:reached]}
-    for (_, held), result in zip(folds, results, strict=True):
-        for c, z in zip(out, result, strict=False):
-            out[c][held] = z
-    return out
+    reached = min(map(len, results), default=0)
+    judged = [held for _, held in folds]
+    out = {c: np.concatenate([found[i] for found in results]) for i, c in enumerate(grid[:reached])}
+    return out, np.concatenate(judged) if judged else np.empty(0, np.intp)
 
 
 def _folds(rows: Rows, wanted: int, seed: int) -> list[tuple[Codes, Codes]]:
-    """Stratified folds that keep groups together; fewer where a class is small."""
+    """Stratified folds (rows to fit, rows to judge) that keep groups together.
+
+    Fewer than wanted where a class is small, and none where no class could be judged.
+    """
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-    smallest = int(np.bincount(rows.truth)[np.unique(rows.truth)].min())
-    n = max(2, min(wanted, smallest))
+    counts = np.bincount(rows.truth)
+    units = np.bincount(np.unique(np.stack([rows.truth, rows.groups]), axis=1)[0])
+    if units.max() < 2:
+        return []
+    n = max(2, min(wanted, int(counts[counts > 0].min())))
     empty = np.zeros(len(rows.truth))
-    if len(np.unique(rows.groups)) == len(rows.groups):
-        return list(StratifiedKFold(n, shuffle=True, random_state=seed).split(empty, rows.truth))
-    folds = StratifiedGroupKFold(n, shuffle=True, random_state=seed)
-    return list(folds.split(empty, rows.truth, rows.groups))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a class with one row is dealt with below
+        if len(np.unique(rows.groups)) == len(rows.groups):
+            kinds = StratifiedKFold(n, shuffle=True, random_state=seed)
+            folds = list(kinds.split(empty, rows.truth))
+        else:
+            grouped = StratifiedGroupKFold(n, shuffle=True, random_state=seed)
+            folds = list(grouped.split(empty, rows.truth, rows.groups))
+    known = ((fit, held[np.isin(rows.truth[held], rows.truth[fit])]) for fit, held in folds)
+    return [(fit, held) for fit, held in known if len(held) and len(set(rows.truth[fit])) > 1]
 
 
 def _fit_path(

@@ -1,8 +1,8 @@
 """Training a whole network: from a backbone and its frozen head, or from nothing."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +10,11 @@ import numpy.typing as npt
 import torch
 from safetensors.torch import save_file
 
-from discern.config import TrainConfig
+from discern.config import TrainConfig, cache_dir
 from discern.data import Dataset
 from discern.errors import DatasetError, PictureError
 from discern.images import decode, read_bytes
-from discern.images.digest import digest
+from discern.images.digest import file_digests
 from discern.model.calibration import fit_temperature, softmax
 from discern.progress import Progress
 from discern.runtime.choose import open_engine
@@ -34,7 +34,7 @@ from discern.training.finetune import (
     set_classifier,
     take_classifier,
 )
-from discern.training.frozen import embed_roles, training_rows
+from discern.training.frozen import embed_roles, require_each, training_rows
 from discern.training.head import Head, fit_head
 from discern.training.outcome import Outcome, Roles, Scored, columns
 
@@ -61,7 +61,7 @@ def train_network(
     started = time.monotonic()
     device = pick_device(config.device)
     head, failures = _start(roles, classes, backbone, config, progress, deadline)
-    roles = _without(roles, failures)
+    roles = _without(roles, failures, classes)
     loop = _loop(backbone, head, len(classes), config, device)
     training = TrainingPictures(
         list(roles.fit.files()),
@@ -80,7 +80,7 @@ def train_network(
     position = run_loop(loop, training, selection, schedule, checkpoints, progress)
     outcome = _finish(roles, classes, backbone, config, checkpoints, progress)
     facts = _facts(position, schedule, started)
-    return Outcome(**{**vars(outcome), "facts": facts, "failures": failures})
+    return replace(outcome, facts=facts, failures=failures)
 
 
 def _start(
@@ -124,7 +124,7 @@ def _undecodable(files: Sequence[Path], progress: Progress) -> dict[str, str]:
     return failures
 
 
-def _without(roles: Roles, failures: Mapping[str, str]) -> Roles:
+def _without(roles: Roles, failures: Mapping[str, str], classes: tuple[str, ...]) -> Roles:
     """The same roles without the pictures that cannot be used."""
 
     def usable(part: Dataset) -> Dataset:
@@ -134,8 +134,14 @@ def _without(roles: Roles, failures: Mapping[str, str]) -> Roles:
     if len(fit) == 0:
         reason = next(iter(failures.values()), "no pictures")
         raise DatasetError(f"None of the training pictures can be decoded; the first: {reason}.")
-    score = {name: usable(part) for name, part in roles.score.items()}
-    return Roles(fit, score, usable(roles.select) if roles.select is not None else None)
+    require_each(classes, fit.labels)
+    select = None if roles.select is None else usable(roles.select)
+    if select is not None and len(select) == 0:
+        raise DatasetError(
+            "None of the pictures that the best epoch is chosen on can be decoded.\n"
+            "Mend or add pictures in the validation split, or use --mode frozen."
+        )
+    return Roles(fit, {name: usable(part) for name, part in roles.score.items()}, select)
 
 
 def _loop(
@@ -216,12 +222,12 @@ def _finish(
     with progress.stage("Scoring", total) as advance:
         logits = _logits(roles.select, backbone, head, engine, advance)
         temperature = fit_temperature(logits, columns(roles.select.labels, classes))
-        seen = set(_digests(roles.fit))
+        seen = set(file_digests(roles.fit.files(), cache_dir()))
         scored = {
             name: Scored(
                 part.labels.tolist(),
                 softmax(_logits(part, backbone, head, engine, advance), temperature),
-                sum(key in seen for key in _digests(part)),
+                sum(key in seen for key in file_digests(part.files(), cache_dir())),
             )
             for name, part in roles.score.items()
         }
@@ -243,11 +249,7 @@ def _logits(
             raise DatasetError(f"{part.root}: a picture changed during training: {answer}.")
         vectors.append(answer["embedding"])
         advance(1)
-    return head.logits(np.stack(vectors))
-
-
-def _digests(part: Dataset) -> Iterator[bytes]:
-    return (digest(read_bytes(path)) for path in part.files())
+    return head.logits(np.array(vectors, np.float32).reshape(len(part), len(head.weight)))
 
 
 def _facts(position: Position, schedule: Schedule, started: float) -> dict[str, object]:

@@ -34,13 +34,14 @@ def frozen_roles(dataset: Dataset) -> Roles:
 
 
 def network_roles(dataset: Dataset, seed: int) -> Roles:
-    """With a test split, validation selects. Without one, validation is the score, so a tenth of
-    train selects."""
+    """With validation and test, validation selects and test is the score. With one of them, that
+    is the score, and a tenth of train selects."""
     fit = _labelled(dataset, "train")
-    if "test" in dataset.split_names:
-        return Roles(fit, _scored(dataset, "test"), _labelled(dataset, "validation"))
+    scored = _scored(dataset, "validation", "test")
+    if len(scored) == 2:
+        return Roles(fit, {"test": scored["test"]}, scored["validation"])
     fit, select = hold_out(fit, SELECTION_SHARE, seed)
-    return Roles(fit, _scored(dataset, "validation"), select)
+    return Roles(fit, scored, select)
 
 
 def _labelled(dataset: Dataset, split: str) -> Dataset:
@@ -49,7 +50,8 @@ def _labelled(dataset: Dataset, split: str) -> Dataset:
 
 
 def _scored(dataset: Dataset, *splits: str) -> dict[str, Dataset]:
-    return {split: _labelled(dataset, split) for split in splits if split in dataset.split_names}
+    parts = {s: _labelled(dataset, s) for s in splits if s in dataset.split_names}
+    return {split: part for split, part in parts.items() if len(part)}
 
 
 @dataclass(frozen=True)

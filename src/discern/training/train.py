@@ -51,6 +51,7 @@ from discern.training.outcome import (
     network_roles,
     training_folder,
 )
+from discern.training.sensible import require_sensible
 
 SHOWN_FAILURES = 5
 
@@ -66,11 +67,12 @@ def train(
     """Train a classifier and write it to the model folder `output`.
 
     Samples without splits are divided by `config.split`. With a budget, the frozen head comes
-    first and then as much fine-tuning as fits. Raises DatasetError, BackboneError,
+    first and then as much fine-tuning as fits. Raises ConfigError, DatasetError, BackboneError,
     TrainingError or OutputError; a folder at `output` is only replaced with `overwrite`, and
     only once its successor is complete.
     """
     output, started = Path(output), time.monotonic()
+    require_sensible(config)
     deadline = None if config.budget is None else started + config.budget
     check_output(output, overwrite)
     dataset = split_dataset(dataset, config.split)
@@ -179,7 +181,7 @@ def _contents(
         "model.onnx": graph,
         "weights.safetensors": _weights(outcome),
         SEEN: _seen(dataset, outcome.trained_on),
-        "LICENSES": _licenses(outcome.backbone),
+        "LICENSES": _licenses(outcome.backbone, config),
         **reference_files(_references(dataset, outcome.backbone, graph, config.seed)),
     }
     if metrics:
@@ -215,11 +217,10 @@ def _weights(outcome: Outcome) -> bytes:
     return data
 
 
-def _licenses(backbone: Backbone) -> bytes:
-    try:
-        return (backbone.folder / "LICENSES").read_bytes()
-    except OSError:  # trained from scratch
+def _licenses(backbone: Backbone, config: TrainConfig) -> bytes:
+    if config.mode == "scratch":
         return b"Weights: trained from scratch on the data named in model.json.\n"
+    return (backbone.folder / "LICENSES").read_bytes()
 
 
 def _versions() -> dict[str, str]:

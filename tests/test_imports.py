@@ -1,0 +1,47 @@
+"""What an import loads, each in a fresh process: quick starts and small images depend on it."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"torch", "timm", "torchvision", "openvino", "sklearn"}
+TORCH = {"torch", "timm", "torchvision"}
+
+
+def loaded_by(code: str) -> set[str]:
+    """The top-level modules that a fresh process has loaded after `code`."""
+    report = (
+        f"{code}\nimport sys\nprint('\\n' + ' '.join({{m.split('.')[0] for m in sys.modules}}))"
+    )
+    done = subprocess.run([sys.executable, "-c", report], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("room", ["runtime", "model", "evaluation", "cli"])
+def test_a_room_loads_nothing_heavy(room: str) -> None:
+    assert not loaded_by(f"import discern.{room}") & HEAVY
+
+
+def test_the_package_loads_next_to_nothing() -> None:
+    assert not loaded_by("import discern") & {"numpy", "PIL", "onnxruntime", *HEAVY}
+
+
+def test_public_names_but_train_load_nothing_heavy() -> None:
+    code = "import discern\nfor name in set(discern.__all__) - {'train'}: getattr(discern, name)"
+    assert not loaded_by(code) & HEAVY
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom discern.cli import main\nsys.argv = ['discern', '--help']\n"
+        "try: main()\nexcept SystemExit as done: assert not done.code"
+    )
+    assert not loaded_by(code) & {"numpy", "PIL", "onnxruntime", *HEAVY}
+
+
+def test_frozen_training_loads_no_torch() -> None:
+    rooms = ("frozen", "head", "embedding", "backbones", "train")
+    code = "\n".join(f"import discern.training.{room}" for room in rooms)
+    assert not loaded_by(code) & TORCH
