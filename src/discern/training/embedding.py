@@ -15,7 +15,7 @@ from discern.errors import PictureError, TrainingError
 from discern.images import PreprocessSpec, picture_to_input, read_bytes
 from discern.images.digest import DigestTable, Stamp, digest, stamp
 from discern.progress import SILENT, Progress
-from discern.runtime.choose import open_engine
+from discern.runtime.choose import open_engine, remembered
 from discern.runtime.engine import Engine, Images
 from discern.runtime.machine import cores
 from discern.runtime.pipeline import CHUNK, chunks, ordered_map, to_pixels
@@ -56,7 +56,9 @@ def embed(
     read. Killed, it has kept all but its last seconds of work. TrainingError if the monotonic
     clock passes `deadline` first; what was embedded is kept too.
     """
-    sample = _sample(files, backbone.preprocess) if len(files) >= WORTH_MEASURING else None
+    known = precision != "bf16" and remembered(backbone.graph, engine, precision)
+    measuring = len(files) >= WORTH_MEASURING and not known
+    sample = _sample(files, backbone.preprocess) if measuring else None
     opened = open_engine(
         backbone.graph, sample=sample, engine=engine, precision=precision, device=device
     )
