@@ -108,7 +108,7 @@ def test_an_output_that_exists(refused: Refused, model: Path, photos: Path) -> N
 
 def test_an_output_under_a_file(refused: Refused, photos: Path) -> None:
     Path("file").touch()
-    assert "Choose another -o" in refused("train", photos, "-o", "file/new", "-q")
+    assert "Choose another place" in refused("train", photos, "-o", "file/new", "-q")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")

@@ -143,8 +143,8 @@ def test_a_failure_in_the_middle_leaves_what_was_there(
     [
         (errno.ENOSPC, "the disk is full. Free some space"),
         (errno.EDQUOT, "the disk quota is used up. Free some space"),
-        (errno.EROFS, "the file system is read-only. Choose another -o."),
-        (errno.EACCES, "permission denied. Choose another -o."),
+        (errno.EROFS, "the file system is read-only. Choose another place."),
+        (errno.EACCES, "permission denied. Choose another place."),
         (errno.EIO, "Input/output error."),
     ],
 )

@@ -1,5 +1,7 @@
 """The engines give one answer to one picture, whichever runs it, however it is handed in."""
 
+import ctypes
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -126,3 +128,14 @@ def test_batches_are_consecutive_and_join_again() -> None:
     parts = list(in_batches(images(7), 3))
     assert [len(part) for part in parts] == [3, 3, 1]
     assert np.array_equal(joined([{"x": part} for part in parts])["x"], images(7))
+
+
+@needs_openvino
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="as seen on Linux")
+def test_a_thread_keeps_its_signal_stack(graph: Path) -> None:
+    """OpenVINO's own, freed later, made the next signal a segmentation fault."""
+    libc, before, after = ctypes.CDLL(None), *(ctypes.create_string_buffer(24) for _ in range(2))
+    libc.sigaltstack(None, before)
+    create_engine(graph, "openvino")
+    libc.sigaltstack(None, after)
+    assert after.raw == before.raw

@@ -38,11 +38,11 @@ def evaluate(
     device: str = "auto",
     progress: Progress = SILENT,
 ) -> Evaluation:
-    """Score `model` on one split of `dataset`, by default test, or validation if there is none.
+    """Score `model` on a split of `dataset`, by default test, or validation if there is none.
 
     The data it was trained on is divided as it was then. Other data without splits is scored
-    whole, without the pictures that the model was trained on. Raises DatasetError where no
-    labelled picture is left to score.
+    whole, without the pictures that took part in training; so is any with split "all". Raises
+    DatasetError where no labelled picture is left to score.
     """
     dataset, split, notes = _part(model, dataset, split)
     files = list(dataset.files())
@@ -72,12 +72,13 @@ def _part(
     model: Model, dataset: Dataset, split: str | None
 ) -> tuple[Dataset, str, tuple[str, ...]]:
     """The samples to score, what to call them, and what to say about them."""
+    trained_on_it = dataset.fingerprint == model.info.dataset["fingerprint"]
     dataset = dataset.where(dataset.labels != "")
     if len(dataset) == 0:
         raise DatasetError(f"{dataset.root}: has no labelled pictures to score.")
+    if split == ALL or not (dataset.split_names or trained_on_it):
+        return _unseen(model, dataset, split)
     if not dataset.split_names:
-        if dataset.fingerprint != model.info.dataset["fingerprint"]:
-            return _unseen(model, dataset)
         config = settings_from(SplitConfig, model.info.dataset["split"], "model.json")
         dataset = split_dataset(dataset, config)
     default = "test" if "test" in dataset.split_names else "validation"
@@ -85,8 +86,15 @@ def _part(
     return part, split or default, _leak_notes(model, part)
 
 
-def _unseen(model: Model, dataset: Dataset) -> tuple[Dataset, str, tuple[str, ...]]:
-    """Data that has no splits and is not, or no longer, what the model was trained on."""
+def _unseen(
+    model: Model, dataset: Dataset, split: str | None
+) -> tuple[Dataset, str, tuple[str, ...]]:
+    """All pictures that took no part in training; for data without splits, or if asked for."""
+    if split not in (None, ALL):
+        raise DatasetError(
+            f"{dataset.root}: has no splits, and is not what the model was trained on.\n"
+            "Leave --split out: all pictures are scored that took no part in training."
+        )
     seen = was_seen(model, dataset)
     if seen.all():
         raise DatasetError(

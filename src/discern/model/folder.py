@@ -78,12 +78,12 @@ def writing(target: Path) -> Iterator[None]:
         remedy = {
             errno.ENOSPC: "the disk is full. Free some space and run the same command again",
             errno.EDQUOT: "the disk quota is used up. Free some space and run it again",
-            errno.EROFS: "the file system is read-only. Choose another -o",
-            errno.EACCES: "permission denied. Choose another -o",
-            errno.EPERM: "permission denied. Choose another -o",
-            errno.ENOTDIR: "a file stands where a folder is needed. Choose another -o",
+            errno.EROFS: "the file system is read-only. Choose another place",
+            errno.EACCES: "permission denied. Choose another place",
+            errno.EPERM: "permission denied. Choose another place",
+            errno.ENOTDIR: "a file stands where a folder is needed. Choose another place",
             errno.ENOTEMPTY: "it exists by now. Use --overwrite to replace it, or another -o",
-            errno.EEXIST: "a file stands where a folder is needed. Choose another -o",
+            errno.EEXIST: "a file stands where a folder is needed. Choose another place",
         }.get(exc.errno or 0, exc.strerror or str(exc))
         raise OutputError(f"Cannot write {target}: {remedy}.") from exc
 

@@ -1,7 +1,12 @@
 """OpenVINO: often faster on Intel and AMD CPUs, and has bf16 where the processor does."""
 
+import ctypes
 import importlib.util
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +22,15 @@ def installed() -> bool:
 
 def has_bf16() -> bool:
     """Whether this processor computes in bf16."""
+    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+@cache
+def _core() -> Any:
+    """OpenVINO's plugins, loaded once a process."""
     import openvino
 
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return openvino.Core()
 
 
 class OpenVinoEngine:
@@ -64,18 +75,41 @@ class OpenVinoEngine:
 
 
 def _compile(graph: Path, precision: str, goal: Goal) -> Any:
-    import openvino
-
     settings = {
         "INFERENCE_PRECISION_HINT": precision,
         "NUM_STREAMS": cores() if goal == "throughput" else 1,
         "INFERENCE_NUM_THREADS": cores(),
         "ENABLE_CPU_PINNING": False,  # decoding threads share these cores
     }
-    core = openvino.Core()
     try:
-        model = core.read_model(graph)
+        model = _core().read_model(graph)
         model.reshape({"images": [1, *model.input("images").partial_shape[1:]]})
-        return core.compile_model(model, "CPU", settings)
+        with _signal_stack_kept():
+            return _core().compile_model(model, "CPU", settings)
     except RuntimeError as exc:
         raise EngineError(f"OpenVINO cannot load {graph}: {reason(exc)}") from exc
+
+
+class _SignalStack(ctypes.Structure):
+    """C's `stack_t` on Linux."""
+
+    _fields_ = (("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+@contextmanager
+def _signal_stack_kept() -> Iterator[None]:
+    """Give the thread back its stack for signal handlers.
+
+    Compiling, OpenVINO 2026.4 leaves the calling thread one of its own and later frees it. The
+    next signal that Python handles, a data loader's worker that ends, Ctrl-C, then kills the
+    process with a segmentation fault.
+    """
+    if not sys.platform.startswith("linux"):
+        yield
+        return
+    libc, before = ctypes.CDLL(None), _SignalStack()
+    libc.sigaltstack(None, ctypes.byref(before))
+    try:
+        yield
+    finally:
+        libc.sigaltstack(ctypes.byref(before), None)

@@ -6,16 +6,20 @@ import hashlib
 import io
 import logging
 import shutil
+import socket
 import tempfile
+import urllib.request
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import onnx
 import timm
 import torch
+from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 from timm.data import resolve_data_config
 
@@ -126,13 +130,38 @@ def _create(name: str, weights: Weights, image_size: int | None, seed: int) -> N
     for size in sizes:
         torch.manual_seed(seed)  # for random weights; pretrained ones are loaded over them
         try:
-            with _quietly():
+            with _quietly(), _without_waiting():
                 return timm.create_model(name, pretrained=pretrained, num_classes=0, **size)
         except Exception as exc:  # timm and the hub raise many kinds, from KeyError to OSError
             if size and isinstance(exc, TypeError) and "img_size" in str(exc):
                 continue
             raise _translated(name, exc) from exc
     raise AssertionError("the last of the sizes returns or raises")
+
+
+@contextlib.contextmanager
+def _without_waiting() -> Iterator[None]:
+    """Take the hub as offline where its name does not resolve: its client would retry for a minute.
+
+    What is in the hub's own cache is found all the same. Behind a proxy, which resolves names
+    itself, the hub is asked as usual.
+    """
+    if urllib.request.getproxies() or _resolves(urlsplit(constants.ENDPOINT).hostname or ""):
+        yield
+        return
+    before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def _resolves(host: str) -> bool:
+    try:
+        socket.getaddrinfo(host, 443)
+    except OSError:
+        return False
+    return True
 
 
 def _translated(name: str, exc: Exception) -> BackboneError:

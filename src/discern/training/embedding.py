@@ -56,9 +56,9 @@ def embed(
     read. Killed, it has kept all but its last seconds of work. TrainingError if the monotonic
     clock passes `deadline` first; what was embedded is kept too.
     """
-    known = precision != "bf16" and remembered(backbone.graph, engine, precision)
-    measuring = len(files) >= WORTH_MEASURING and not known
-    sample = _sample(files, backbone.preprocess) if measuring else None
+    known = remembered(backbone.graph, engine, precision)
+    comparing = precision == "bf16" or (len(files) >= WORTH_MEASURING and not known)
+    sample = _sample(files, backbone.preprocess) if comparing else None
     opened = open_engine(
         backbone.graph, sample=sample, engine=engine, precision=precision, device=device
     )

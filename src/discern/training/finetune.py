@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from timm.optim import create_optimizer_v2
 from timm.utils import ModelEmaV3
 
 from discern.config import FinetuneConfig
-from discern.errors import TrainingError
+from discern.errors import DatasetError, PictureError, TrainingError
 from discern.progress import Progress
 from discern.training.augment import (
     EvaluatedPictures,
@@ -29,6 +29,7 @@ from discern.training.checkpoint import Checkpoints, Position, State
 from discern.training.head import Head
 
 Codes = npt.NDArray[np.intp]
+Batch = tuple[torch.Tensor, torch.Tensor]  # uint8 [N, 3, H, W], columns [N]
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ class Loop:
         """Log loss and accuracy of the moving average."""
         self.ema.module.eval()
         losses, hits = 0.0, 0
-        for images, truth in evaluation_batches(pictures, self.config.batch_size):
+        for images, truth in _read(evaluation_batches(pictures, self.config.batch_size)):
             with self.amp():
                 logits = self.ema.module(self._pixels(images)).float().cpu()
             losses += float(F.cross_entropy(logits, truth, reduction="sum"))
@@ -231,7 +232,7 @@ def _run_epoch(
     deadline = time.monotonic() + (schedule.seconds or math.inf) - position.seconds
     name = f"Epoch {position.epoch + 1} of {schedule.epochs}"
     with progress.stage(name, len(training)) as advance:
-        for i, (images, truth) in enumerate(batches):
+        for i, (images, truth) in enumerate(_read(batches)):
             loss = loop.step(images, truth, first + i, total)
             if not math.isfinite(loss):
                 raise TrainingError(
@@ -242,6 +243,15 @@ def _run_epoch(
             if time.monotonic() > deadline:
                 return False
     return True
+
+
+def _read(batches: Iterable[Batch]) -> Iterator[Batch]:
+    """The batches; a picture that became unreadable since training began is a DatasetError."""
+    try:
+        yield from batches
+    except PictureError as exc:  # a worker's error carries the worker's traceback as its text
+        reason = str(exc).strip().splitlines()[-1]
+        raise DatasetError(f"A picture changed during training: {reason}.") from exc
 
 
 def _under(prefix: str, state: State) -> State:
