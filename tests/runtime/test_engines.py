@@ -1,6 +1,6 @@
 """The engines give one answer to one picture, whichever runs it, however it is handed in."""
 
-import ctypes
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -130,12 +130,22 @@ def test_batches_are_consecutive_and_join_again() -> None:
     assert np.array_equal(joined([{"x": part} for part in parts])["x"], images(7))
 
 
+SIGNAL_STACK = """
+import ctypes, sys
+from pathlib import Path
+from discern.runtime.engine import create_engine
+
+libc = ctypes.CDLL(None)
+before, after = (ctypes.create_string_buffer(24) for _ in range(2))
+libc.sigaltstack(None, before)
+create_engine(Path(sys.argv[1]), "openvino")
+libc.sigaltstack(None, after)
+assert after.raw == before.raw
+"""
+
+
 @needs_openvino
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="as seen on Linux")
 def test_a_thread_keeps_its_signal_stack(graph: Path) -> None:
     """OpenVINO's own, freed later, made the next signal a segmentation fault."""
-    libc, before, after = ctypes.CDLL(None), *(ctypes.create_string_buffer(24) for _ in range(2))
-    libc.sigaltstack(None, before)
-    create_engine(graph, "openvino")
-    libc.sigaltstack(None, after)
-    assert after.raw == before.raw
+    subprocess.run([sys.executable, "-c", SIGNAL_STACK, str(graph)], check=True)
