@@ -5,12 +5,14 @@ import errno
 import io
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 Discern = Callable[..., Any]
 
@@ -144,3 +146,20 @@ def test_a_name_that_is_no_utf8(discern: Discern, model: Path) -> None:
         assert discern("predict", model, name, *form).code == 0, form
     line = discern("predict", model, name, "--jsonl").out
     assert os.fsencode(json.loads(line)["picture"]) == b"bl\xffu.png"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_a_bar_on_the_terminal_takes_nothing_from_stdout(model: Path, tmp_path: Path) -> None:
+    """stderr is a terminal, stdout a file: the answers are in the file."""
+    import pty
+
+    Image.new("RGB", (40, 40), (60, 90, 190)).save(tmp_path / "a.png")
+    command = [sys.executable, "-c", "from discern.cli import main; main()"]
+    ours, theirs = pty.openpty()
+    words = ["predict", str(model), str(tmp_path / "a.png")]
+    ran = subprocess.run(
+        [*command, *words], stdout=subprocess.PIPE, stderr=theirs, text=True, check=True
+    )
+    os.close(theirs)
+    os.close(ours)
+    assert "a.png" in ran.stdout

@@ -14,6 +14,7 @@ from discern.cli import options
 from discern.cli.exit_codes import WORK_FAILED
 from discern.cli.output_file import output_file
 from discern.cli.terminal import Terminal
+from discern.progress import SILENT
 
 if TYPE_CHECKING:
     from discern.model import Model
@@ -70,7 +71,9 @@ def predict(
     asked, shown = tee(chain(first, names))
     counted = _Counted(zip(shown, predictor.predict(asked), strict=True))
     total = len(first) if len(first) < WORTH_MEASURING else None
-    with terminal.stage("Predicting", total) as advance:
+    # A bar would be drawn into lines that appear on the same screen.
+    silent = csv_file is None and sys.stdout.isatty()
+    with (SILENT if silent else terminal).stage("Predicting", total) as advance:
         answers = counted.advancing(advance)
         if csv_file:
             with output_file(csv_file, "--csv", overwrite) as file:

@@ -30,7 +30,9 @@ class Terminal:
             progress.MofNCompleteColumn() if total else progress.TextColumn(""),
             progress.TimeRemainingColumn() if total else progress.TimeElapsedColumn(),
         )
-        bar = progress.Progress(*columns, console=Console(stderr=True), transient=True)
+        console = Console(stderr=True)
+        # rich would print to its own console, stderr, what a command writes to stdout.
+        bar = progress.Progress(*columns, console=console, transient=True, redirect_stdout=False)
         with bar:
             task = bar.add_task(name, total=total)
             yield lambda steps: bar.advance(task, steps)
