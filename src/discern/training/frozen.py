@@ -87,7 +87,7 @@ def embed_roles(
 def training_rows(
     fit: Dataset, index: npt.NDArray[np.intp], embeddings: Embeddings, classes: tuple[str, ...]
 ) -> Rows:
-    """Unique (picture, class) pairs with their counts.
+    """Unique (picture, class) pairs, weighted by how often each is there, 1 on average.
 
     Copies of one picture share a row, so that none is in a fold that judges its copy, and ten
     links to a picture cost no more memory than one.
@@ -102,7 +102,7 @@ def training_rows(
     return Rows(
         embeddings.matrix[pairs // len(classes)],
         pairs % len(classes),
-        counts.astype(np.float32),
+        (counts / counts.mean()).astype(np.float32),  # copies are no evidence: C keeps its meaning
         _group_codes(groups, pairs // len(classes)),
     )
 

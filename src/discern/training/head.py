@@ -60,7 +60,7 @@ class FittedHead:
 
 @dataclass(frozen=True)
 class Rows:
-    """Training data: unique pictures, their classes' columns, and how often each is there."""
+    """Training data: unique pictures, their classes' columns, and how much each counts."""
 
     embeddings: Matrix  # [N, D]
     truth: Codes  # [N]
@@ -81,6 +81,9 @@ def fit_head(
 
     `power` None takes the square root where no embedding is negative.
     """
+    # The limit below holds for the thread pools of libraries that are loaded by then.
+    import sklearn.linear_model
+    import sklearn.model_selection  # noqa: F401
     from threadpoolctl import threadpool_limits
 
     power = bool((rows.embeddings >= 0).all()) if power is None else power
