@@ -42,6 +42,8 @@ def _root(
 
 def main() -> None:
     """Run the command line: user mistakes end in a message, bugs in a traceback."""
+    # OpenMP's threads would wait by spinning, and starve decoding and whatever else is running.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
     for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
