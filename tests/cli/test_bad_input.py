@@ -194,9 +194,10 @@ def test_every_error_has_a_code() -> None:
 
 @pytest.mark.usefixtures("photos")
 def test_a_reader_that_has_enough(model: Path) -> None:
+    """It hears of thousands of pictures, more than a pipe holds, and goes after the first."""
     command = [sys.executable, "-c", "from discern.cli import main; main()", "predict"]
     with subprocess.Popen(
-        [*command, model, *["photos/red"] * 3, "--jsonl"],
+        [*command, model, *["photos/red"] * 600, "--jsonl"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
