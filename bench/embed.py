@@ -19,7 +19,7 @@ from discern.runtime.machine import cores
 from discern.training.backbone_export import build_network
 from discern.training.backbones import Backbone, load_backbone
 from discern.training.embedding import embed
-from material import arguments, data_folder, fresh_cache, seconds, weights_of
+from material import arguments, data_folder, fresh_cache, seconds, timm_transform, weights_of
 
 
 def decode_rate(files: list[Path], backbone: Backbone) -> float:
@@ -62,16 +62,8 @@ def torch_rate(files: list[Path], backbone: Backbone, batch: int = 8) -> float:
     """
     import torch
     from PIL import Image
-    from timm.data import create_transform
 
-    spec = backbone.preprocess
-    transform = create_transform(
-        (3, spec.height, spec.width),
-        interpolation=spec.interpolation,
-        crop_pct=spec.crop,
-        mean=backbone.mean,
-        std=backbone.std,
-    )
+    transform = timm_transform(backbone)
 
     class Pictures(torch.utils.data.Dataset[torch.Tensor]):
         def __len__(self) -> int:

@@ -9,9 +9,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from discern.training.backbones import Backbone
 
 SHARED = Path(os.environ.get("DISCERN_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 
@@ -58,6 +61,21 @@ def fresh_cache() -> Iterator[Path]:
             del os.environ["DISCERN_CACHE"]
             if before is not None:
                 os.environ["DISCERN_CACHE"] = before
+
+
+def timm_transform(backbone: Backbone) -> Callable[[Image.Image], Any]:
+    """timm's own evaluation transform for a backbone, as the plain way uses it."""
+    from timm.data import create_transform  # loads torch; see `process` on why only now
+
+    spec = backbone.preprocess
+    transform: Callable[[Image.Image], Any] = create_transform(
+        (3, spec.height, spec.width),
+        interpolation=spec.interpolation,
+        crop_pct=spec.crop,
+        mean=backbone.mean,
+        std=backbone.std,
+    )
+    return transform
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -14,7 +14,15 @@ from discern.config import SplitConfig
 from discern.data import Dataset, load_dataset, split_dataset
 from discern.model import load
 from discern.training.backbones import Backbone, load_backbone
-from material import arguments, data_folder, discern, fresh_cache, process, weights_of
+from material import (
+    arguments,
+    data_folder,
+    discern,
+    fresh_cache,
+    process,
+    timm_transform,
+    weights_of,
+)
 
 ADDED = 50
 BATCH = 8  # the fastest of the plain way on 2 cores, without workers; see embed.py
@@ -26,18 +34,10 @@ def plain(
     """Seconds, accuracy and epochs of the plain way."""
     import torch  # only now: a process measured before must not inherit torch's memory
     from PIL import Image
-    from timm.data import create_transform
 
     from discern.training.backbone_export import build_network
 
-    spec = backbone.preprocess
-    transform = create_transform(
-        (3, spec.height, spec.width),
-        interpolation=spec.interpolation,
-        crop_pct=spec.crop,
-        mean=backbone.mean,
-        std=backbone.std,
-    )
+    transform = timm_transform(backbone)
 
     class Pictures(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
         def __init__(self, part: Dataset) -> None:
