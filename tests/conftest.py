@@ -1,6 +1,7 @@
-"""What every room's tests share: a cache of their own, tiny pictures and a tiny graph."""
+"""What every room's tests share: a cache of their own, tiny pictures, a tiny graph and model."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -8,8 +9,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from discern.images import PreprocessSpec
+from discern.images.digest import digest
+from discern.model import ModelInfo, save_folder
+from discern.model.model import short_digest
+from discern.model.reference import Reference, reference_files
+from discern.runtime import Predictor
+from discern.runtime.engine import create_engine
+
 LABELS = ("cat", "dog", "fish")
 SIDE, EMBEDDING = 16, 8
+SPEC = PreprocessSpec(SIDE, SIDE)
 
 
 @pytest.fixture(autouse=True)
@@ -98,3 +108,62 @@ def make_graph(tmp_path: Path) -> GraphMaker:
 def graph(make_graph: GraphMaker) -> Path:
     """The network with its head."""
     return make_graph()
+
+
+@pytest.fixture
+def info() -> ModelInfo:
+    return ModelInfo(
+        labels=LABELS,
+        preprocess=SPEC,
+        backbone={"name": "tiny"},
+        temperature=1.5,
+        training={"mode": "frozen"},
+        dataset={"fingerprint": "f", "counts": {"train": {"cat": 2}}},
+        seed=3,
+        versions={"discern": "0"},
+        created="2026-01-01T00:00:00+00:00",
+        metrics={"test": {"accuracy": 0.5}},
+    )
+
+
+def model_files(graph: Path, pictures: list[Path]) -> dict[str, bytes | Path]:
+    """What stands in a model folder beside model.json."""
+    predictor = Predictor(create_engine(graph, "onnxruntime"), SPEC, LABELS)
+    references = [
+        Reference(path.name, path.read_bytes(), prediction.scores)
+        for path, prediction in zip(pictures[:8], predictor.predict(pictures[:8]), strict=True)
+    ]
+    seen = BytesIO()
+    np.save(seen, np.sort([short_digest(digest(p.read_bytes())) for p in pictures[:5]]))
+    return {"model.onnx": graph, "seen.npy": seen.getvalue(), **reference_files(references)}
+
+
+@pytest.fixture
+def files(graph: Path, pictures: list[Path]) -> dict[str, bytes | Path]:
+    return model_files(graph, pictures)
+
+
+@pytest.fixture
+def model_folder(tmp_path: Path, info: ModelInfo, files: dict[str, bytes | Path]) -> Path:
+    """A complete model folder."""
+    save_folder(tmp_path / "my-model", info, files)
+    return tmp_path / "my-model"
+
+
+ModelMaker = Callable[..., Path]
+
+
+@pytest.fixture
+def make_model(make_graph: GraphMaker, pictures: list[Path], info: ModelInfo) -> ModelMaker:
+    """`make_model(folder, seed=0, **changes)` writes a model folder with a report.
+
+    Models of different seeds give different answers; `changes` are fields of its info.
+    """
+
+    def make(folder: Path, seed: int = 0, **changes: object) -> Path:
+        graph = make_graph(seed, name=f"graph-{seed}.onnx")
+        files = model_files(graph, pictures) | {"report.html": b"<h1>Report</h1>"}
+        save_folder(folder, replace(info, **changes), files)  # type: ignore[arg-type]
+        return folder
+
+    return make
