@@ -9,6 +9,7 @@ from discern.errors import (
     ModelError,
     OutputError,
     PictureError,
+    ServingError,
     TrainingError,
     WeightsError,
 )
@@ -23,6 +24,7 @@ EXIT_CODES: dict[type[DiscernError], int] = {
     ModelError: WRONG_INPUT,
     OutputError: WRONG_INPUT,
     PictureError: WRONG_INPUT,
+    ServingError: WRONG_INPUT,
     TrainingError: WORK_FAILED,
     WeightsError: WORK_FAILED,
 }
@@ -34,6 +36,12 @@ EXTRAS = dict.fromkeys(
         *("timm", "torch", "torchvision"),
     ),
     "train",
+) | dict.fromkeys(
+    (
+        *("fastapi", "fastapi_offline", "google", "grpc", "httptools", "httpx"),
+        *("prometheus_client", "python_multipart", "starlette", "uvicorn"),
+    ),
+    "serve",
 )
 
 

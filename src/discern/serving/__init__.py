@@ -1,0 +1,1 @@
+"""Serving models: over HTTP and gRPC, in one process or in two tiers."""
