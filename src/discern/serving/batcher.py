@@ -1,0 +1,88 @@
+"""Dynamic batching: pictures that arrive together go through the engine together.
+
+Only for engines that gain by it (CUDA). On CPUs one picture at a time on each core was as
+fast (`bench/engines.py`), and nothing need wait for a batch.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from discern.runtime.engine import Engine, Images, Outputs
+from discern.serving.line import Job, Line
+
+QUEUED_BATCHES = 4  # that may wait or be worked on
+
+
+class Batcher:
+    """Runs an engine on batches of whatever is waiting.
+
+    A batch is begun when it is full, or when its first picture has waited `seconds`: that much
+    latency at most is spent on filling it. A request that brings more pictures than there is
+    room for comes along whole; the engine divides what is more than its batch. `batched` is told
+    how many pictures went together.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        seconds: float,
+        waited: Callable[[float], None] = lambda _s: None,
+        batched: Callable[[int], None] = lambda _n: None,
+    ) -> None:
+        self.line = Line(QUEUED_BATCHES * engine.batch_size, waited)
+        self._engine, self._seconds, self._batched = engine, seconds, batched
+        threading.Thread(target=self._work, name="batcher", daemon=True).start()
+
+    async def run(self, images: Images, deadline: float) -> Outputs:
+        """The engine's outputs for these pictures; raises as `Line.ask`, and EngineError."""
+        outputs: Outputs = await self.line.ask(images, deadline, len(images))
+        return outputs
+
+    def close(self) -> None:
+        """End the thread when the pictures before are done."""
+        self.line.close()
+
+    def _work(self) -> None:
+        while (first := self.line.take()) is not None:
+            self._run([first, *self._companions(first)])
+            del first  # as in `Workers`
+
+    def _companions(self, first: Job) -> list[Job]:
+        """What else is there, or arrives in time, until the batch is full."""
+        found: list[Job] = []
+        room, until = self._engine.batch_size - first.pictures, first.submitted + self._seconds
+        while room > 0:
+            try:
+                job = self.line.take(max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                break
+            if job is None:
+                break
+            found.append(job)
+            room -= job.pictures
+        return found
+
+    def _run(self, jobs: list[Job]) -> None:
+        self._batched(sum(job.pictures for job in jobs))
+        outputs = self._outputs([job.task for job in jobs])
+        start = 0
+        for job in jobs:
+            stop = start + job.pictures
+            if isinstance(outputs, Exception):
+                self.line.finish(job, failure=outputs)
+            else:
+                rows = {name: values[start:stop] for name, values in outputs.items()}
+                self.line.finish(job, rows)
+            start = stop
+        del job, jobs, outputs  # an exception knows the frames it came through: see `Line.ask`
+
+    def _outputs(self, images: list[Images]) -> Outputs | Exception:
+        """What the engine gives, or its failure: who asked is told, and the thread goes on."""
+        try:
+            return self._engine.run(np.concatenate(images))
+        except Exception as exc:
+            return exc
