@@ -1,5 +1,6 @@
 """Typed settings: their defaults, and how they are read from TOML without letting a typo pass."""
 
+import contextlib
 import difflib
 import os
 import tomllib
@@ -129,17 +130,34 @@ def _typed(kind: Any, value: Any, where: str, base: Any = None) -> Any:
         return settings_from(typing.cast(type, kind), value, where, base)
     if origin is Literal and value in options:
         return value
-    if origin is types.UnionType:
-        inner = next(option for option in options if option is not type(None))
-        return None if value is None else _typed(inner, value, where)
+    if origin in (types.UnionType, typing.Union):
+        return _one_of(options, value, where)
     if origin is tuple and isinstance(value, list | tuple):
         return tuple(_typed(options[0], item, where) for item in value)
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     if isinstance(kind, type) and type(value) is kind:
         return value
-    names = ", ".join(map(repr, options)) if origin is Literal else getattr(kind, "__name__", kind)
-    raise ConfigError(f"{where} is {value!r}; expected {names}.")
+    raise ConfigError(f"{where} is {value!r}; expected {_in_words(kind)}.")
+
+
+def _one_of(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
+    """`value` as the first of these types that it fits."""
+    if value is None and type(None) in kinds:
+        return None
+    choices = [kind for kind in kinds if kind is not type(None)]
+    if len(choices) == 1:  # what it says is wrong is more exact than what is said below
+        return _typed(choices[0], value, where)
+    for kind in choices:
+        with contextlib.suppress(ConfigError):
+            return _typed(kind, value, where)
+    raise ConfigError(f"{where} is {value!r}; expected {' or '.join(map(_in_words, choices))}.")
+
+
+def _in_words(kind: Any) -> str:
+    if typing.get_origin(kind) is Literal:
+        return ", ".join(map(repr, typing.get_args(kind)))
+    return str(getattr(kind, "__name__", kind))
 
 
 def cache_dir() -> Path:

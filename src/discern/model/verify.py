@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from discern.model.model import Model
 from discern.runtime.choose import PROBABILITY_TOLERANCE
-from discern.runtime.predictor import Prediction
+from discern.runtime.predictor import Prediction, Predictor
 
 F32_TOLERANCE = 1e-3  # |Δp| between two f32 engines or processors
 
@@ -36,7 +36,11 @@ class Verification:
 
 def verify(model: Model, *, engine: str = "auto", precision: str = "f32") -> Verification:
     """Run the reference pictures and compare; the hashes were checked when `model` was loaded."""
-    predictor = model.predictor(engine=engine, precision=precision, device="cpu")
+    return check_answers(model, model.predictor(engine=engine, precision=precision, device="cpu"))
+
+
+def check_answers(model: Model, predictor: Predictor) -> Verification:
+    """Run the reference pictures through this very predictor, and compare."""
     kind = predictor.engine.precision
     tolerance = F32_TOLERANCE if kind == "f32" else PROBABILITY_TOLERANCE
     predictions = predictor.predict([reference.data for reference in model.references])

@@ -24,6 +24,15 @@ class Prediction:
     scores: dict[str, float]
     error: str | None = None
 
+    @classmethod
+    def of(cls, labels: Sequence[str], probabilities: npt.NDArray[np.float32]) -> "Prediction":
+        """The prediction that probabilities [C], in the order of `labels`, stand for."""
+        order = np.argsort(-probabilities, kind="stable").tolist()
+        values = probabilities.tolist()
+        scores = {labels[i]: values[i] for i in order}
+        label = labels[order[0]]
+        return cls(label, scores[label], scores)
+
     def top(self, k: int) -> dict[str, float]:
         """The `k` most probable labels with their scores."""
         return dict(list(self.scores.items())[:k])
@@ -52,16 +61,10 @@ class Predictor:
             if isinstance(answer, PictureError):
                 yield Prediction(None, None, {}, error=str(answer))
             else:
-                yield self._prediction(answer["probabilities"])
+                yield Prediction.of(self.labels, answer["probabilities"])
 
     def outputs(
         self, pictures: Iterable[Picture], workers: int | None = None
     ) -> Iterator[Outputs | PictureError]:
         """The graph's raw outputs for each picture: probabilities [C], embedding [D]."""
         return run_pictures(pictures, self.engine, self.preprocess, self.limits, workers)
-
-    def _prediction(self, probabilities: npt.NDArray[np.float32]) -> Prediction:
-        order = np.argsort(-probabilities, kind="stable")
-        scores = {self.labels[i]: float(probabilities[i]) for i in order}
-        label = self.labels[order[0]]
-        return Prediction(label, scores[label], scores)
