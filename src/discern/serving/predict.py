@@ -1,0 +1,97 @@
+"""`POST /predict`: pictures in, labels with probabilities out."""
+
+import asyncio
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from discern.errors import DiscernError
+from discern.runtime.machine import cores
+from discern.serving import answers, schemas
+from discern.serving.asked import Asked, read_question
+from discern.serving.catalog import Catalog, Servable
+from discern.serving.fetch import Fetcher
+from discern.serving.metrics import Metrics
+from discern.serving.problems import problem
+from discern.serving.settings import ServeSettings
+from discern.serving.statuses import status_of
+from discern.serving.tracing import Tracer
+
+
+def router(
+    catalog: Catalog,
+    settings: ServeSettings,
+    fetcher: Fetcher,
+    metrics: Metrics,
+    tracer: Tracer,
+) -> APIRouter:
+    """The route, answering from `catalog`."""
+    routes = APIRouter()
+
+    async def ask(
+        servable: Servable, asked: Asked, top_k: int | None, deadline: float
+    ) -> dict[str, Any]:
+        data = asked.data
+        if asked.url is not None:
+            with tracer.step("fetch"):
+                data = await fetcher.fetch(asked.url, deadline)
+        assert data is not None  # it is one of the two
+        with tracer.step("classify"):
+            outputs = await servable.picture(data, deadline)
+        return answers.answer(servable, outputs, top_k)
+
+    async def ask_several(
+        servable: Servable, pictures: list[Asked], top_k: int | None, deadline: float
+    ) -> list[dict[str, Any]]:
+        turn = asyncio.Semaphore(cores())  # so that one request does not fill the line
+
+        async def ask_or_fail(asked: Asked) -> dict[str, Any]:
+            try:
+                async with turn:
+                    found = await ask(servable, asked, top_k, deadline)
+            except DiscernError as exc:
+                found = {"error": problem(exc)}
+                metrics.failed(status_of(exc).kind)
+            return {"name": asked.name, **found}
+
+        return await asyncio.gather(*map(ask_or_fail, pictures))
+
+    @routes.post("/predict", tags=["predict"], summary="Classify pictures", **schemas.PREDICT)
+    async def predict(
+        request: Request,
+        top_k: Annotated[
+            int | None, Query(ge=1, description="Only the k most probable labels.")
+        ] = None,
+        flat: Annotated[bool, Query(description="Answer just {label: probability, …}.")] = False,
+        explain: Annotated[
+            bool, Query(description="With a heat map, where the model has them.")
+        ] = False,
+        model: Annotated[
+            str | None, Query(description="Which model, where several are served.")
+        ] = None,
+        version: Annotated[str | None, Query(description="Which version; the latest.")] = None,
+    ) -> Response:
+        """One picture gets an object, several get a list of them, in order. Among several, a
+        picture that cannot be used has an `error` of its own and does not fail the others."""
+        del explain  # no model has heat maps yet: the answer says null
+        servable = catalog.find(model, version)
+        request.scope["model"] = f"{servable.name}/{servable.version}"
+        content_type = request.headers.get("content-type", "")
+        question = read_question(content_type, await request.body(), settings.limits)
+        deadline: float = request.scope["deadline"]
+        if not question.many:
+            one = await ask(servable, question.pictures[0], top_k, deadline)
+            return _json(answers.flat(one) if flat else one)
+        several = await ask_several(servable, question.pictures, top_k, deadline)
+        return _json([answers.flat(one) for one in several] if flat else {"predictions": several})
+
+    return routes
+
+
+def _json(document: Any) -> Response:
+    return Response(
+        json.dumps(document, ensure_ascii=False).encode("utf-8", "replace"),
+        media_type="application/json",
+    )
