@@ -1,0 +1,44 @@
+"""Several encoded pictures of one request, answered as one batch or not at all."""
+
+import asyncio
+from collections.abc import Sequence
+
+import numpy as np
+
+from discern.errors import PictureError
+from discern.runtime.engine import Outputs
+from discern.serving.catalog import Servable
+from discern.serving.settings import QueueSettings
+
+SHARE = 4  # one request's pictures take at most a quarter of the line
+
+
+async def run_encoded(
+    servable: Servable, pictures: Sequence[bytes], deadline: float, queue: QueueSettings
+) -> Outputs:
+    """The outputs for encoded pictures, [N, …] each.
+
+    The first that fails ends the others. Raises as `Servable.picture`; a PictureError says
+    which of the pictures it is about.
+    """
+    # All at once would be more than the line takes on, on a machine that has nothing else to do.
+    slots = asyncio.Semaphore(max(1, queue.capacity() // SHARE))
+
+    async def run(index: int) -> Outputs:
+        async with slots:
+            try:
+                return await servable.picture(pictures[index], deadline)
+            except PictureError as exc:
+                raise type(exc)(f"picture {index}: {exc}") from exc
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(run(index)) for index in range(len(pictures))]
+    except BaseExceptionGroup as failures:
+        first = failures.exceptions[0]
+        raise first from first.__cause__
+    return _stacked([task.result() for task in tasks])
+
+
+def _stacked(outputs: list[Outputs]) -> Outputs:
+    return {name: np.stack([each[name] for each in outputs]) for name in outputs[0]}

@@ -1,0 +1,296 @@
+"""The Open Inference Protocol over HTTP, with its binary tensor data extension.
+
+https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
+"""
+
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from discern import __version__
+from discern.errors import MediaTypeError, RequestError
+from discern.serving.catalog import Catalog, Servable, State
+from discern.serving.protocols import open_inference as oip
+from discern.serving.protocols import open_inference_schemas as schemas
+from discern.serving.protocols import tensors
+from discern.serving.protocols.tensors import shown
+from discern.serving.settings import ServeSettings
+
+JSON_LENGTH = "Inference-Header-Content-Length"
+LONGEST_NUMBER = 18  # digits
+# https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_model_repository.md
+TRITON_STATES: Mapping[State, str] = {
+    "loading": "LOADING",
+    "available": "READY",
+    "unloading": "UNLOADING",
+    "end": "UNAVAILABLE",
+}
+
+Find = Callable[..., Awaitable[Servable]]
+T = TypeVar("T")
+
+
+def router(catalog: Catalog, settings: ServeSettings) -> APIRouter:
+    """The routes below /v2, answering from `catalog`."""
+    routes = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
+    _add_server_routes(routes, catalog)
+
+    async def latest(name: str) -> Servable:
+        return catalog.find(name)
+
+    async def versioned(name: str, version: str) -> Servable:
+        return catalog.find(name, version)
+
+    _add_model_routes(routes, "/models/{name}", latest, catalog, settings)
+    _add_model_routes(routes, "/models/{name}/versions/{version}", versioned, catalog, settings)
+    return routes
+
+
+def _add_server_routes(routes: APIRouter, catalog: Catalog) -> None:
+    @routes.get("", summary="What this server is", responses=schemas.SERVER)
+    async def server() -> Response:
+        members = {"name": oip.SERVER, "version": __version__, "extensions": oip.EXTENSIONS}
+        return _json(members)
+
+    @routes.get("/health/live", summary="Is the process alive?", responses=schemas.LIVE)
+    async def live() -> Response:
+        return _json({"live": True})
+
+    @routes.get("/health/ready", summary="Can every model be asked?", responses=schemas.READY)
+    async def ready() -> Response:
+        return _json({"ready": catalog.ready}, 200 if catalog.ready else 503)
+
+    @routes.post("/repository/index", summary="All models", responses=schemas.INDEX)
+    async def index() -> Response:
+        return _json(
+            [
+                {
+                    "name": name,
+                    "version": status.version,
+                    "state": TRITON_STATES[status.state],
+                    "reason": status.error or "",
+                }
+                for name, statuses in catalog.statuses().items()
+                for status in statuses
+            ]
+        )
+
+
+def _add_model_routes(
+    routes: APIRouter, prefix: str, find: Find, catalog: Catalog, settings: ServeSettings
+) -> None:
+    """The routes of a model, `find` tells which by the path."""
+
+    @routes.get(prefix, summary="What the model takes and gives", responses=schemas.MODEL)
+    async def metadata(servable: Annotated[Servable, Depends(find)]) -> Response:
+        return _json(_metadata(servable, catalog))
+
+    @routes.get(prefix + "/ready", summary="Can it be asked?", responses=schemas.MODEL_READY)
+    async def model_ready(servable: Annotated[Servable, Depends(find)]) -> Response:
+        return _json({"name": servable.name, "ready": True})
+
+    @routes.post(prefix + "/infer", summary="Ask it", **schemas.INFER)
+    async def infer(request: Request, servable: Annotated[Servable, Depends(find)]) -> Response:
+        deadline = request.scope.get("deadline", time.monotonic() + settings.limits.seconds)
+        question = _read(await _body(request), servable, settings.limits.pictures)
+        wanted = tuple(question.wanted)
+        outputs = await oip.answer(servable, question.images, wanted, deadline, settings)
+        return _response(question, servable, outputs)
+
+
+def _json(document: Any, status: int = 200) -> Response:
+    return Response(json.dumps(document).encode(), status, media_type="application/json")
+
+
+def _metadata(servable: Servable, catalog: Catalog) -> dict[str, Any]:
+    info = servable.info
+    return {
+        "name": servable.name,
+        "versions": oip.versions(catalog, servable.name),
+        "platform": oip.PLATFORM,
+        "inputs": [tensor._asdict() for tensor in oip.model_inputs(info)],
+        "outputs": [tensor._asdict() for tensor in oip.model_outputs(info)],
+        "properties": {"labels": info.labels},
+    }
+
+
+@dataclass(frozen=True)
+class _Body:
+    """A request's JSON, and the tensor data behind it if it has any."""
+
+    document: Mapping[str, Any]
+    binary: memoryview | None
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What a request asks; `wanted` says of each output whether it is wanted in binary."""
+
+    images: oip.Question
+    wanted: Mapping[str, bool]
+    id: str | None
+
+
+async def _body(request: Request) -> _Body:
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding != "identity":
+        raise MediaTypeError(f"Content-Encoding {shown(encoding)} is not taken; send it plain.")
+    body = await request.body()
+    length = request.headers.get(JSON_LENGTH)
+    if length is None:
+        return _Body(_parsed(body), None)
+    if not (length.isascii() and length.isdigit() and len(length) <= LONGEST_NUMBER):
+        raise RequestError(f"{JSON_LENGTH} must be a number; it is {shown(length)}.")
+    size = int(length)
+    if not 0 < size <= len(body):
+        raise RequestError(
+            f"{JSON_LENGTH} is {size:,}; expected 1 to {len(body):,}, the length of the body."
+        )
+    return _Body(_parsed(body[:size]), memoryview(body)[size:])
+
+
+def _parsed(text: bytes) -> Mapping[str, Any]:
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise RequestError(f"The body is not JSON: {exc}.") from exc
+    if not isinstance(document, dict):
+        raise RequestError('The JSON must be an object: {"inputs": […]}.')
+    return document
+
+
+def _read(body: _Body, servable: Servable, at_most: int) -> _Question:
+    inputs = _entries(body.document, "inputs")
+    names = [_member(entry, "name", str, "an input") for entry in inputs]
+    oip.check_inputs(servable.info, names)
+    images = _images(inputs[0], body.binary, servable, at_most)
+    return _Question(images, _wanted(body.document, servable), _id(body.document))
+
+
+def _images(
+    entry: Mapping[str, Any], binary: memoryview | None, servable: Servable, at_most: int
+) -> oip.Question:
+    name: str = entry["name"]
+    datatype = _member(entry, "datatype", str, name)
+    offer = oip.Offer(name, datatype, _member(entry, "shape", list, name))
+    shape = oip.check_offer(offer, servable.info, at_most)
+    size = _parameters(entry, name).get("binary_data_size")
+    if size is not None or (binary is not None and "data" not in entry):
+        return oip.from_raw(offer, shape, _binary(name, size, binary))
+    if binary:
+        raise RequestError(f"{len(binary):,} bytes of binary data belong to no input.")
+    data = _member(entry, "data", list, name)
+    if datatype == oip.PIXELS:
+        return tensors.pixels_from_values(name, data, shape)
+    return tensors.strings_from_base64(name, data, shape[0])
+
+
+def _binary(name: str, size: object, binary: memoryview | None) -> memoryview:
+    """The binary data, all of which is the one input's."""
+    if binary is None:
+        raise RequestError(f"{name} has binary_data_size, but there is no {JSON_LENGTH} header.")
+    if type(size) is not int or size != len(binary):
+        raise RequestError(
+            f"{name} has binary_data_size {shown(size)}; {len(binary):,} bytes follow the JSON."
+        )
+    return binary
+
+
+def _wanted(document: Mapping[str, Any], servable: Servable) -> Mapping[str, bool]:
+    """The outputs asked for, and whether in binary."""
+    default = _flag(_parameters(document, "The request"), "binary_data_output", False)
+    entries = _entries(document, "outputs") if document.get("outputs") is not None else []
+    asked = {}
+    for entry in entries:
+        name = _member(entry, "name", str, "an output")
+        parameters = _parameters(entry, shown(name))
+        if parameters.get("classification"):
+            raise RequestError("Outputs are not given as classifications; ask for 'label'.")
+        asked[name] = _flag(parameters, "binary_data", default)
+    names = [entry["name"] for entry in entries]
+    return {name: asked.get(name, default) for name in oip.check_outputs(servable.info, names)}
+
+
+def _id(document: Mapping[str, Any]) -> str | None:
+    given = document.get("id")
+    if given is not None and not isinstance(given, str):
+        raise RequestError("id must be a string.")
+    return given
+
+
+def _response(question: _Question, servable: Servable, outputs: Sequence[oip.Tensor]) -> Response:
+    """JSON, and behind it the data of those outputs that are wanted in binary."""
+    raws: list[bytes] = []
+    described = []
+    for output in outputs:
+        entry: dict[str, Any] = {
+            "name": output.name,
+            "datatype": output.datatype,
+            "shape": output.shape,
+        }
+        if question.wanted[output.name]:
+            raws.append(tensors.to_bytes(output.values))
+            entry["parameters"] = {"binary_data_size": len(raws[-1])}
+        else:
+            entry["data"] = _plain(output)
+        described.append(entry)
+    members: dict[str, Any] = {
+        "model_name": servable.name,
+        "model_version": servable.version,
+    }
+    if question.id is not None:
+        members["id"] = question.id
+    members["outputs"] = described
+    if not raws:
+        return _json(members)
+    document = json.dumps(members).encode()
+    return Response(
+        b"".join([document, *raws]),
+        headers={JSON_LENGTH: str(len(document))},
+        media_type="application/octet-stream",
+    )
+
+
+def _plain(output: oip.Tensor) -> list[Any]:
+    if isinstance(output.values, list):
+        return [text.decode() for text in output.values]
+    flat: list[Any] = output.values.ravel().tolist()
+    return flat
+
+
+def _entries(document: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    entries = _member(document, key, list, "The request")
+    if not all(isinstance(entry, dict) for entry in entries):
+        raise RequestError(f"{key} must be a list of objects.")
+    return entries
+
+
+def _parameters(entry: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    parameters = entry.get("parameters")
+    if parameters is None:
+        return {}
+    if not isinstance(parameters, dict):
+        raise RequestError(f"{where}: parameters must be an object.")
+    return parameters
+
+
+def _flag(parameters: Mapping[str, Any], key: str, default: bool) -> bool:
+    value = parameters.get(key, default)
+    if not isinstance(value, bool):
+        raise RequestError(f"{key} must be true or false.")
+    return value
+
+
+def _member(entry: Mapping[str, Any], key: str, kind: type[T], where: str) -> T:
+    """A member that must be there, and be a text or a list."""
+    if key not in entry:
+        raise RequestError(f"{where} has no {key}.")
+    value = entry[key]
+    if not isinstance(value, kind):
+        raise RequestError(f"{where}: {key} must be a {'text' if kind is str else 'list'}.")
+    return value
