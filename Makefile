@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+CLIENTS := .venv-clients
+PROTOS := src/discern/serving/protocols/protos
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench clients protos clean
 
 demo: $(READY)  ## train, evaluate and use a classifier on scikit-learn's digits
 	$(BIN)/discern demo
@@ -21,10 +23,22 @@ lint: $(READY)  ## style, types, and which room may import which
 bench: $(READY)  ## measure: ours, the machine's limit, a peer, the ratio
 	for file in bench/*.py; do $(BIN)/python $$file || exit 1; done
 
+clients: $(CLIENTS)/.ready  ## other servers' own clients, which the tests use where they are
+
+protos: $(READY)  ## compile the protocols' messages
+	cd $(PROTOS) && $(CURDIR)/$(BIN)/python -m grpc_tools.protoc -I. --descriptor_set_out=compiled.binpb *.proto
+
+# An environment of their own: they bring TensorFlow, and other versions of what discern uses.
+$(CLIENTS)/.ready: constraints-clients.txt
+	$(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS)/bin/pip install --quiet --disable-pip-version-check -c constraints-clients.txt \
+		kserve tensorflow-serving-api 'tritonclient[http,grpc]'
+	touch $@
+
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,openvino,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,openvino,serve,otel,dev]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) $(CLIENTS) demo

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from discern.images import PictureLimits, PreprocessSpec
     from discern.model import Model, Verification, load, verify
     from discern.runtime import Prediction, Predictor
-    from discern.training import train
+    from discern.serving.app import create_app
+    from discern.serving.settings import ServeSettings
+    from discern.training.train import train
 
 __all__ = [
     "Dataset",
@@ -37,10 +39,12 @@ __all__ = [
     "Predictor",
     "PreprocessSpec",
     "Sample",
+    "ServeSettings",
     "SplitConfig",
     "TrainConfig",
     "Verification",
     "__version__",
+    "create_app",
     "evaluate",
     "load",
     "load_dataset",
@@ -57,7 +61,9 @@ _HOMES = {
     "images": ("PictureLimits", "PreprocessSpec"),
     "model": ("Model", "Verification", "load", "verify"),
     "runtime": ("Prediction", "Predictor"),
-    "training": ("train",),
+    "serving.app": ("create_app",),
+    "serving.settings": ("ServeSettings",),
+    "training.train": ("train",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

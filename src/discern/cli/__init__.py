@@ -7,7 +7,17 @@ import sys
 import typer
 
 from discern import __version__
-from discern.cli import demo, evaluate, predict, train, verify
+from discern.cli import (
+    api_key,
+    demo,
+    evaluate,
+    gateway,
+    model_server,
+    predict,
+    serve,
+    train,
+    verify,
+)
 from discern.cli.exit_codes import EXTRAS, WRONG_INPUT, exit_code
 from discern.errors import DiscernError
 
@@ -23,6 +33,10 @@ app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("verify")(verify.verify)
+app.command("serve")(serve.serve)
+app.command("model-server")(model_server.model_server)
+app.command("gateway")(gateway.gateway)
+app.command("api-key")(api_key.api_key)
 
 
 def _version(wanted: bool) -> None:
