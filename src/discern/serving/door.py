@@ -128,7 +128,7 @@ class Door:
             raise OverloadedError("The server is busy. Try again in a moment.", RETRY_SECONDS)
         length = visit.headers.get(b"content-length", b"")
         if length.isdigit():
-            self._check_size(int(length))
+            self._check_size(visit, int(length))
 
     def _identify(self, visit: Visit) -> None:
         """Who asks, and how often; those who guess keys are counted by their address."""
@@ -141,8 +141,10 @@ class Door:
             if self._rate:
                 self._rate.admit(who)
 
-    def _check_size(self, size: int) -> None:
-        allowed = self._settings.limits.body_bytes
+    def _check_size(self, visit: Visit, size: int) -> None:
+        limits = self._settings.limits
+        is_json = b"json" in visit.headers.get(b"content-type", b"").lower()
+        allowed = min(limits.json_bytes, limits.body_bytes) if is_json else limits.body_bytes
         if size > allowed:
             raise RequestLimitError(f"The body is {size:,} bytes; at most {allowed:,} are allowed.")
 
@@ -188,7 +190,7 @@ class Door:
             ) from exc
         size = len(message.get("body", b""))
         visit.bytes_in += size
-        self._check_size(visit.bytes_in)
+        self._check_size(visit, visit.bytes_in)
         self._hold(visit, size)
         return message
 

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from discern.errors import UnauthorisedError
+from discern.errors import PictureError, UnauthorisedError
 from discern.serving.statuses import INTERNAL, status_of
 
 MEDIA_TYPE = "application/problem+json"
@@ -23,13 +23,14 @@ def problem(error: BaseException) -> dict[str, Any]:
         "type": f"urn:discern:problem:{status.kind}",
         "title": status.http.phrase,
         "status": int(status.http),
-        "detail": "The server failed; its log says why." if internal else _sentence(str(error)),
+        "detail": "The server failed; its log says why." if internal else _words(error),
     }
 
 
-def _sentence(text: str) -> str:
+def _words(error: BaseException) -> str:
     """Pictures' errors are phrases, made to stand behind the picture's name."""
-    return text[:1].upper() + text[1:]
+    text = str(error)
+    return text[:1].upper() + text[1:] if isinstance(error, PictureError) else text
 
 
 def problem_response(error: BaseException, path: str, request_id: str) -> Response:

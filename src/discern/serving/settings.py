@@ -17,6 +17,7 @@ class RequestLimits:
     picture_pixels: int = 50_000_000
     pictures: int = 32
     body_bytes: int = 64 * MEBIBYTE
+    json_bytes: int = 16 * MEBIBYTE  # a JSON body; lists take twenty times their text in memory
     seconds: float = 30.0  # from the first byte of the request to its answer
     body_seconds: float = 20.0  # for sending the body
 

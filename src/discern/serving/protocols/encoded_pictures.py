@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from discern.errors import PictureError
+from discern.errors import OverloadedError, PictureError
+from discern.model import ModelInfo
 from discern.runtime.engine import Outputs
 from discern.serving.catalog import Servable
 from discern.serving.settings import QueueSettings
@@ -24,10 +25,11 @@ async def run_encoded(
     # All at once would be more than the line takes on, on a machine that has nothing else to do.
     slots = asyncio.Semaphore(max(1, queue.capacity() // SHARE))
 
-    async def run(index: int) -> Outputs:
+    async def run(index: int) -> tuple[ModelInfo, Outputs]:
         async with slots:
             try:
-                return await servable.picture(pictures[index], deadline)
+                outputs = await servable.picture(pictures[index], deadline)
+                return servable.info, outputs
             except PictureError as exc:
                 raise type(exc)(f"picture {index}: {exc}") from exc
 
@@ -37,7 +39,10 @@ async def run_encoded(
     except BaseExceptionGroup as failures:
         first = failures.exceptions[0]
         raise first from first.__cause__
-    return _stacked([task.result() for task in tasks])
+    answers = [task.result() for task in tasks]
+    if any(info is not servable.info for info, _ in answers):  # behind a gateway
+        raise OverloadedError("The model was replaced while it answered. Ask again.")
+    return _stacked([outputs for _, outputs in answers])
 
 
 def _stacked(outputs: list[Outputs]) -> Outputs:
