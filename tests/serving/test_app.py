@@ -185,6 +185,11 @@ class TestBadInput:
         assert answer.status_code == 400
         assert "at most 2" in answer.json()["detail"]
 
+    def test_compressed_bodies_are_not_taken(self, client: TestClient) -> None:
+        for path in ("/predict", "/v1/models/pets:predict", "/v2/models/pets/infer"):
+            answer = client.post(path, content=b"x", headers={"content-encoding": "gzip"})
+            assert answer.status_code == 415
+
     def test_a_url_that_must_not_be_fetched(self, client: TestClient) -> None:
         answer = client.post("/predict", json={"url": "http://169.254.169.254/latest/meta-data"})
         assert answer.status_code == 403

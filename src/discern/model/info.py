@@ -43,7 +43,7 @@ class ModelInfo:
 def read_info(path: Path) -> ModelInfo:
     """Read `model.json`; says whether the folder is no model, newer than us, or damaged."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as exc:
         raise ModelFormatError(
             f"{path.parent}: is not a model folder (it has no model.json). "
@@ -51,26 +51,33 @@ def read_info(path: Path) -> ModelInfo:
         ) from exc
     except OSError as exc:
         raise ModelFormatError(f"{path}: cannot be read ({exc.strerror}).") from exc
+    return info_from_json(text, path)
+
+
+def info_from_json(text: bytes, where: Path | str) -> ModelInfo:
+    """The info that the text of a `model.json` holds; `where` is what errors call it."""
+    try:
+        values = json.loads(text.decode("utf-8"))
     except ValueError as exc:
-        raise ModelDamagedError(f"{path}: is not JSON ({exc}). {RESTORE}") from exc
-    return _info(values, path)
+        raise ModelDamagedError(f"{where}: is not JSON ({exc}). {RESTORE}") from exc
+    return _info(values, where)
 
 
-def _info(values: Any, path: Path) -> ModelInfo:
+def _info(values: Any, where: Path | str) -> ModelInfo:
     version = values.get("format") if isinstance(values, dict) else None
     if not isinstance(version, int):
-        raise ModelFormatError(f"{path}: is not discern's (it has no format number).")
+        raise ModelFormatError(f"{where}: is not discern's (it has no format number).")
     if version > FORMAT:
         raise ModelFormatError(
-            f"{path}: has format {version}; this discern reads up to {FORMAT}. "
+            f"{where}: has format {version}; this discern reads up to {FORMAT}. "
             "Upgrade: pip install --upgrade discern"
         )
     try:
         return _from_plain(values)
     except KeyError as exc:
-        raise ModelDamagedError(f"{path}: {exc.args[0]} is missing. {RESTORE}") from exc
+        raise ModelDamagedError(f"{where}: {exc.args[0]} is missing. {RESTORE}") from exc
     except (ConfigError, TypeError, ValueError) as exc:
-        raise ModelDamagedError(f"{path}: {str(exc).rstrip('.')}. {RESTORE}") from exc
+        raise ModelDamagedError(f"{where}: {str(exc).rstrip('.')}. {RESTORE}") from exc
 
 
 def _from_plain(values: Mapping[str, Any]) -> ModelInfo:

@@ -2,11 +2,11 @@
 
 import base64
 import binascii
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from discern.errors import MediaTypeError, RequestError
+from discern.serving.json_body import parse_object
 from discern.serving.multipart import parse_multipart
 from discern.serving.settings import RequestLimits
 
@@ -63,12 +63,7 @@ def _form(content_type: str, body: bytes, limits: RequestLimits) -> Question:
 
 
 def _document(body: bytes) -> Question:
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError) as exc:
-        raise RequestError(f"The body is not JSON: {exc}") from exc
-    if not isinstance(document, dict):
-        raise RequestError('The JSON body must be an object: {"url": …} or {"image": BASE64}.')
+    document = parse_object(body, '{"url": …} or {"image": BASE64}')
     if document.keys() == {"pictures"} and isinstance(document["pictures"], list):
         pictures = [_named(entry) for entry in document["pictures"]]
         if not pictures:

@@ -16,7 +16,11 @@ State = Literal["loading", "available", "unloading", "end"]
 
 
 class Servable(Protocol):
-    """One version of one model. Deadlines are times of `time.monotonic()`."""
+    """One version of one model. Deadlines are times of `time.monotonic()`.
+
+    Behind a gateway, a version that is taken out of service may be succeeded by another within
+    one request. So `version` and `info` are to be read after an answer, before another await.
+    """
 
     name: str
     version: str

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from discern.errors import (
     DiscernError,
+    MediaTypeError,
     OverloadedError,
     RequestLimitError,
     RequestTimeoutError,
@@ -126,6 +127,9 @@ class Door:
             return
         if self._busy():
             raise OverloadedError("The server is busy. Try again in a moment.", RETRY_SECONDS)
+        encoding = visit.headers.get(b"content-encoding", b"identity").lower()
+        if encoding not in (b"", b"identity"):
+            raise MediaTypeError("A body with a Content-Encoding is not taken; send it plain.")
         length = visit.headers.get(b"content-length", b"")
         if length.isdigit():
             self._check_size(visit, int(length))

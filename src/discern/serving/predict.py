@@ -1,7 +1,6 @@
 """`POST /predict`: pictures in, labels with probabilities out."""
 
 import asyncio
-import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -13,6 +12,7 @@ from discern.serving import answers, schemas
 from discern.serving.asked import Asked, read_question
 from discern.serving.catalog import Catalog, Servable
 from discern.serving.fetch import Fetcher
+from discern.serving.json_body import json_response
 from discern.serving.metrics import Metrics
 from discern.serving.problems import problem
 from discern.serving.settings import ServeSettings
@@ -83,15 +83,10 @@ def router(
         deadline: float = request.scope["deadline"]
         if not question.many:
             one = await ask(servable, question.pictures[0], top_k, deadline)
-            return _json(answers.flat(one) if flat else one)
+            return json_response(answers.flat(one) if flat else one)
         several = await ask_several(servable, question.pictures, top_k, deadline)
-        return _json([answers.flat(one) for one in several] if flat else {"predictions": several})
+        return json_response(
+            [answers.flat(one) for one in several] if flat else {"predictions": several}
+        )
 
     return routes
-
-
-def _json(document: Any) -> Response:
-    return Response(
-        json.dumps(document, ensure_ascii=False).encode("utf-8", "replace"),
-        media_type="application/json",
-    )

@@ -1,6 +1,5 @@
 """Errors as clients get them: problem+json (RFC 9457), or the shape of the protocol they speak."""
 
-import json
 import math
 from http import HTTPStatus
 from typing import Any
@@ -9,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from discern.errors import PictureError, UnauthorisedError
+from discern.serving.json_body import json_response
 from discern.serving.statuses import INTERNAL, status_of
 
 MEDIA_TYPE = "application/problem+json"
@@ -62,5 +62,6 @@ def _response(
         content, media_type = {"error": members["detail"]}, "application/json"
     else:
         content, media_type = members | {"request_id": request_id}, MEDIA_TYPE
-    body = json.dumps(content, ensure_ascii=False).encode("utf-8", "replace")
-    return Response(body, members["status"], headers, media_type)
+    response = json_response(content, members["status"], media_type)
+    response.headers.update(headers)
+    return response

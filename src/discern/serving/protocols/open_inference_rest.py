@@ -13,14 +13,16 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from discern import __version__
-from discern.errors import MediaTypeError, RequestError
+from discern.errors import RequestError
 from discern.serving.catalog import Catalog, Servable, State
+from discern.serving.json_body import json_response, parse_object
 from discern.serving.protocols import open_inference as oip
 from discern.serving.protocols import open_inference_schemas as schemas
 from discern.serving.protocols import tensors
 from discern.serving.protocols.tensors import shown
 from discern.serving.settings import ServeSettings
 
+EXPECTED = '{"inputs": […]}'
 JSON_LENGTH = "Inference-Header-Content-Length"
 LONGEST_NUMBER = 18  # digits
 # https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_model_repository.md
@@ -55,19 +57,19 @@ def _add_server_routes(routes: APIRouter, catalog: Catalog) -> None:
     @routes.get("", summary="What this server is", responses=schemas.SERVER)
     async def server() -> Response:
         members = {"name": oip.SERVER, "version": __version__, "extensions": oip.EXTENSIONS}
-        return _json(members)
+        return json_response(members)
 
     @routes.get("/health/live", summary="Is the process alive?", responses=schemas.LIVE)
     async def live() -> Response:
-        return _json({"live": True})
+        return json_response({"live": True})
 
     @routes.get("/health/ready", summary="Can every model be asked?", responses=schemas.READY)
     async def ready() -> Response:
-        return _json({"ready": catalog.ready}, 200 if catalog.ready else 503)
+        return json_response({"ready": catalog.ready}, 200 if catalog.ready else 503)
 
     @routes.post("/repository/index", summary="All models", responses=schemas.INDEX)
     async def index() -> Response:
-        return _json(
+        return json_response(
             [
                 {
                     "name": name,
@@ -88,23 +90,20 @@ def _add_model_routes(
 
     @routes.get(prefix, summary="What the model takes and gives", responses=schemas.MODEL)
     async def metadata(servable: Annotated[Servable, Depends(find)]) -> Response:
-        return _json(_metadata(servable, catalog))
+        return json_response(_metadata(servable, catalog))
 
     @routes.get(prefix + "/ready", summary="Can it be asked?", responses=schemas.MODEL_READY)
     async def model_ready(servable: Annotated[Servable, Depends(find)]) -> Response:
-        return _json({"name": servable.name, "ready": True})
+        return json_response({"name": servable.name, "ready": True})
 
     @routes.post(prefix + "/infer", summary="Ask it", **schemas.INFER)
     async def infer(request: Request, servable: Annotated[Servable, Depends(find)]) -> Response:
+        request.scope["model"] = f"{servable.name}/{servable.version}"
         deadline = request.scope.get("deadline", time.monotonic() + settings.limits.seconds)
         question = _read(await _body(request), servable, settings.limits.pictures)
         wanted = tuple(question.wanted)
         outputs = await oip.answer(servable, question.images, wanted, deadline, settings)
         return _response(question, servable, outputs)
-
-
-def _json(document: Any, status: int = 200) -> Response:
-    return Response(json.dumps(document).encode(), status, media_type="application/json")
 
 
 def _metadata(servable: Servable, catalog: Catalog) -> dict[str, Any]:
@@ -137,13 +136,10 @@ class _Question:
 
 
 async def _body(request: Request) -> _Body:
-    encoding = request.headers.get("content-encoding", "identity")
-    if encoding != "identity":
-        raise MediaTypeError(f"Content-Encoding {shown(encoding)} is not taken; send it plain.")
     body = await request.body()
     length = request.headers.get(JSON_LENGTH)
     if length is None:
-        return _Body(_parsed(body), None)
+        return _Body(parse_object(body, EXPECTED), None)
     if not (length.isascii() and length.isdigit() and len(length) <= LONGEST_NUMBER):
         raise RequestError(f"{JSON_LENGTH} must be a number; it is {shown(length)}.")
     size = int(length)
@@ -151,17 +147,7 @@ async def _body(request: Request) -> _Body:
         raise RequestError(
             f"{JSON_LENGTH} is {size:,}; expected 1 to {len(body):,}, the length of the body."
         )
-    return _Body(_parsed(body[:size]), memoryview(body)[size:])
-
-
-def _parsed(text: bytes) -> Mapping[str, Any]:
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as exc:
-        raise RequestError(f"The body is not JSON: {exc}.") from exc
-    if not isinstance(document, dict):
-        raise RequestError('The JSON must be an object: {"inputs": […]}.')
-    return document
+    return _Body(parse_object(body[:size], EXPECTED), memoryview(body)[size:])
 
 
 def _read(body: _Body, servable: Servable, at_most: int) -> _Question:
@@ -247,7 +233,7 @@ def _response(question: _Question, servable: Servable, outputs: Sequence[oip.Ten
         members["id"] = question.id
     members["outputs"] = described
     if not raws:
-        return _json(members)
+        return json_response(members)
     document = json.dumps(members).encode()
     return Response(
         b"".join([document, *raws]),

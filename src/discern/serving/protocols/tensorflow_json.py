@@ -3,7 +3,6 @@
 Everything that reads raises RequestError, in words that name what would have fitted.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -29,17 +28,6 @@ class Asked:
     pictures: tfs.Pictures
     outputs: tuple[str, ...]
     columns: bool
-
-
-def parse(body: bytes) -> Mapping[str, Any]:
-    """The JSON object that a body is."""
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError) as exc:
-        raise RequestError(f"The body is not JSON: {exc}.") from exc
-    if not isinstance(document, dict):
-        raise RequestError('The JSON must be an object: {"instances": […]}.')
-    return document
 
 
 def read_predict(document: Mapping[str, Any], info: ModelInfo, at_most: int) -> Asked:

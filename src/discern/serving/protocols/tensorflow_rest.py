@@ -6,22 +6,22 @@ of the model's labels. Pixels are whole numbers from 0 to 255: floats are refuse
 are whole, as a black and white picture that a client has normalised looks just like that.
 """
 
-import json
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Depends, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from discern.errors import MediaTypeError, RequestError
+from discern.errors import RequestError
 from discern.serving.catalog import Catalog, Servable, VersionStatus
+from discern.serving.json_body import json_response, parse_object
 from discern.serving.protocols import tensorflow_json, tensorflow_schemas
 from discern.serving.protocols import tensorflow_serving as tfs
-from discern.serving.protocols.tensors import shown
 from discern.serving.settings import ServeSettings
 
+EXPECTED = '{"instances": […]}'
 MODEL, VERSION, LABEL = "/models/{name}", "/versions/{version}", "/labels/{label}"
 
 
@@ -65,18 +65,18 @@ def _add_questions(
     @routes.post(path + ":predict", summary="Ask a model", **tensorflow_schemas.PREDICT)
     async def predict(request: Request, place: Annotated[Place, Depends(locate)]) -> Response:
         servable = _find(catalog, place, request)
-        document = await _document(request)
+        document = parse_object(await request.body(), EXPECTED)
         asked = tensorflow_json.read_predict(document, servable.info, at_most)
         outputs = await tfs.ask(servable, asked.pictures, deadline(request), settings)
-        return _json(tensorflow_json.predict_answer(asked, outputs))
+        return json_response(tensorflow_json.predict_answer(asked, outputs))
 
     @routes.post(path + ":classify", summary="Labels, best first", **tensorflow_schemas.CLASSIFY)
     async def classify(request: Request, place: Annotated[Place, Depends(locate)]) -> Response:
         servable = _find(catalog, place, request)
-        document = await _document(request)
+        document = parse_object(await request.body(), EXPECTED)
         pictures = tensorflow_json.read_classify(document, servable.info, at_most)
         outputs = await tfs.ask(servable, pictures, deadline(request), settings)
-        return _json(tensorflow_json.classify_answer(servable.info, outputs))
+        return json_response(tensorflow_json.classify_answer(servable.info, outputs))
 
 
 def _add_refusals(routes: APIRouter, path: str, locate: Locate, catalog: Catalog) -> None:
@@ -98,12 +98,12 @@ def _add_descriptions(routes: APIRouter, path: str, locate: Locate, catalog: Cat
         path + "/metadata", summary="What it takes and gives", **tensorflow_schemas.METADATA
     )
     async def metadata(place: Annotated[Place, Depends(locate)]) -> Response:
-        return _json(_metadata(catalog.find(*place)))
+        return json_response(_metadata(catalog.find(*place)))
 
     @routes.get(path, summary="Where it stands", **tensorflow_schemas.STATUS)
     async def status(place: Annotated[Place, Depends(locate)]) -> Response:
         statuses = tfs.version_statuses(catalog, *place)
-        return _json({"model_version_status": [_status(status) for status in statuses]})
+        return json_response({"model_version_status": [_status(status) for status in statuses]})
 
 
 def _add_labels(routes: APIRouter, catalog: Catalog) -> None:
@@ -122,13 +122,6 @@ def _find(catalog: Catalog, place: Place, request: Request) -> Servable:
     return servable
 
 
-async def _document(request: Request) -> Mapping[str, Any]:
-    encoding = request.headers.get("content-encoding", "identity")
-    if encoding != "identity":
-        raise MediaTypeError(f"Content-Encoding {shown(encoding)} is not taken; send it plain.")
-    return tensorflow_json.parse(await request.body())
-
-
 def _metadata(servable: Servable) -> dict[str, Any]:
     spec = {"name": servable.name, "signature_name": "", "version": servable.version}
     signatures = {"signature_def": tfs.signature_def_map(servable.info)}
@@ -142,7 +135,3 @@ def _status(status: VersionStatus) -> dict[str, Any]:
         "state": tfs.STATES[status.state],
         "status": {"error_code": code, "error_message": status.error or ""},
     }
-
-
-def _json(document: Any) -> Response:
-    return Response(json.dumps(document).encode(), media_type="application/json")

@@ -1,0 +1,1 @@
+"""The pieces of `bench/serve.py`: a section a file, and what they share."""
