@@ -83,9 +83,10 @@ class Bench:
 
         return Contender("discern serve", words, self.requests(form_field))
 
-    def plain(self) -> Contender:
+    def plain(self, way: str = "def") -> Contender:
         def words(port: int) -> list[str]:
-            return [sys.executable, str(PEERS / "fastapi_app.py"), str(self.folder), str(port)]
+            app = str(PEERS / "fastapi_app.py")
+            return [sys.executable, app, str(self.folder), str(port), way]
 
         return Contender("FastAPI", words, self.requests("file"), "/health")
 

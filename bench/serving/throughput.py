@@ -14,7 +14,13 @@ LITSERVE_SETTINGS = (
     ("2", "2", "1", "zmq"),
     ("1", "1", "8", "zmq"),
 )
-PEERS = {"LitServe": "≥ 1.75", "FastAPI": "≥ 2"}
+LITSERVE_AS_IT_COMES = ("1", "1", "1", "pipe")
+PEERS = {
+    "LitServe as it comes": "≥ 1.75",
+    "LitServe at its best": "≥ 1.75",
+    "FastAPI, async def": "≥ 2",
+    "FastAPI, def": "≥ 2",
+}
 
 Loops = dict[str, list[Closed]]
 
@@ -23,10 +29,12 @@ def throughput(bench: Bench) -> list[Figure]:
     contenders = {
         "raw": bench.ours(),
         "form": bench.ours("file"),
-        "FastAPI": bench.plain(),
+        "FastAPI, async def": bench.plain("async"),
+        "FastAPI, def": bench.plain("def"),
     }
     if bench.litserve:
-        contenders["LitServe"] = best_litserve(bench)
+        contenders["LitServe as it comes"] = bench.lit(*LITSERVE_AS_IT_COMES)
+        contenders["LitServe at its best"] = best_litserve(bench)
     limits: list[float] = []
     loops: Loops = {name: [] for name in contenders}
     for _ in range(bench.rounds):
