@@ -19,7 +19,9 @@ def loaded_by(code: str) -> set[str]:
     return set(done.stdout.splitlines()[-1].split())
 
 
-@pytest.mark.parametrize("room", ["runtime", "model", "evaluation", "cli"])
+@pytest.mark.parametrize(
+    "room", ["runtime", "model", "evaluation", "cli", "serving.app", "serving.gateway"]
+)
 def test_a_room_loads_nothing_heavy(room: str) -> None:
     assert not loaded_by(f"import discern.{room}") & HEAVY
 

@@ -131,7 +131,7 @@ class UnauthorisedError(ServingError):
 class RateLimitedError(ServingError):
     """The request's sender asks too often; try again after some seconds."""
 
-    def __init__(self, message: str, retry_after: float) -> None:
+    def __init__(self, message: str, retry_after: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after = retry_after
 

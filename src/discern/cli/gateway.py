@@ -1,5 +1,6 @@
 """`discern gateway`: the API and the page in front of model servers."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -34,7 +35,10 @@ def gateway(
     tls_key: server_options.TlsKey = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Decode and resize pictures here, and let model servers do the inference."""
+    """Decode and resize pictures here, and let model servers do the inference.
+
+    DISCERN_UPSTREAM_KEY holds the API key that the model servers ask for, if they do.
+    """
     settings = server_options.settings(config, keys)
     listen = server_options.listen(host, port, root_path, tls_cert, tls_key)
     server_options.set_up_logging()
@@ -46,7 +50,13 @@ def gateway(
 
     parts = make_parts(settings)
     catalog = UpstreamCatalog(
-        upstream, parts.workers, settings, parts.metrics, model=model, name=name
+        upstream,
+        parts.workers,
+        settings,
+        parts.metrics,
+        model=model,
+        name=name,
+        key=os.environ.get("DISCERN_UPSTREAM_KEY"),
     )
 
     def ready() -> None:

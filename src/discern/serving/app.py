@@ -33,7 +33,6 @@ from discern.serving.statuses import status_of
 from discern.serving.tracing import Tracer, tracer
 from discern.serving.workers import Workers
 
-
 # More threads than cores: while one waits for Python's lock, which the event loop holds now and
 # then, another has work for its core. Worth 5 % of the throughput on 2 cores (bench/serve.py).
 SPARE_THREADS = 2

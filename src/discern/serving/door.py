@@ -24,6 +24,7 @@ from discern.serving.access import Keys, key_in
 from discern.serving.access_log import AccessLog, request_id
 from discern.serving.line import RETRY_SECONDS
 from discern.serving.metrics import Metrics
+from discern.serving.passing_on import PASSED_ON
 from discern.serving.problems import problem_response
 from discern.serving.rate import RateLimiter, sender
 from discern.serving.settings import ServeSettings
@@ -93,6 +94,7 @@ class Door:
         visit = self._visit(scope)
         try:
             with self._tracer.request(scope["method"], visit.path, scope["headers"]) as span:
+                PASSED_ON.set([("x-request-id", visit.id), *self._tracer.headers().items()])
                 await self._answer(visit, receive, self._outgoing(visit, send))
                 span.finish(visit.status, visit.error, _route(visit))
         finally:

@@ -12,6 +12,7 @@ from discern.serving.gateway.circuit import Circuit
 from discern.serving.gateway.editions import Edition
 from discern.serving.gateway.failures import reason
 from discern.serving.gateway.upstreams import Upstream
+from discern.serving.passing_on import PASSED_ON
 
 T = TypeVar("T")
 
@@ -56,13 +57,15 @@ class Address:
         self.asked_at = 0.0  # of time.monotonic(), the last time
         self.trouble = asyncio.Event()
         self._channel = _channel(upstream, ip)
+        self._key = [("x-api-key", upstream.key)] if upstream.key else []
         self._methods: dict[str, Callable[..., Any]] = {}
 
     async def call(self, method: str, request: bytes, seconds: float) -> bytes:
         """A response's bytes; raises grpc.aio.AioRpcError."""
         if method not in self._methods:
             self._methods[method] = self._channel.unary_unary(method)
-        response: bytes = await self._methods[method](request, timeout=seconds)
+        metadata = [*PASSED_ON.get(), *self._key]
+        response: bytes = await self._methods[method](request, timeout=seconds, metadata=metadata)
         return response
 
     async def ask(

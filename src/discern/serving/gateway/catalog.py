@@ -31,7 +31,8 @@ class UpstreamCatalog:
     """The model `name`, or the only one, at model servers behind `upstreams`.
 
     Where `model` gives its folder, its meaning is read there; else the servers, discern's own,
-    are asked. While they have different versions, every one of them is asked for its newest.
+    are asked, with the API `key` if they want one. While they have different versions, every
+    one of them is asked for its newest.
     """
 
     def __init__(
@@ -43,10 +44,11 @@ class UpstreamCatalog:
         *,
         model: Path | None = None,
         name: str | None = None,
+        key: str | None = None,
         poll_seconds: float = 2.0,
         resolve: Resolve = resolve_host,
     ) -> None:
-        dialect, hosts = parse_upstreams(upstreams)
+        dialect, hosts = parse_upstreams(upstreams, key)
         if dialect == "tensorflow" and model is None:
             raise ConfigError(
                 "TensorFlow Serving cannot say what its model's labels and preprocessing are. "

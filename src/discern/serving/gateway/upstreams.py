@@ -1,7 +1,7 @@
 """What is behind the gateway, as the command line names it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -24,13 +24,16 @@ class Upstream:
     host: str
     port: int
     is_secure: bool
+    key: str | None = field(default=None, repr=False)  # what it asks for; not to be shown
 
 
-def parse_upstreams(texts: Sequence[str]) -> tuple[DialectName, tuple[Upstream, ...]]:
+def parse_upstreams(
+    texts: Sequence[str], key: str | None = None
+) -> tuple[DialectName, tuple[Upstream, ...]]:
     """The dialect that all of them speak, and the hosts; ConfigError for what is no upstream."""
     if not texts:
         raise ConfigError(f"A gateway needs an upstream. {_EXPECTED}")
-    parsed = [_parse(text) for text in texts]
+    parsed = [_parse(text, key) for text in texts]
     dialects = {dialect for dialect, _ in parsed}
     if len(dialects) > 1:
         raise ConfigError(
@@ -39,7 +42,7 @@ def parse_upstreams(texts: Sequence[str]) -> tuple[DialectName, tuple[Upstream, 
     return dialects.pop(), tuple(dict.fromkeys(upstream for _, upstream in parsed))
 
 
-def _parse(text: str) -> tuple[DialectName, Upstream]:
+def _parse(text: str, key: str | None) -> tuple[DialectName, Upstream]:
     try:
         url = urlsplit(text)
         host, port = url.hostname, url.port
@@ -49,4 +52,4 @@ def _parse(text: str) -> tuple[DialectName, Upstream]:
     if url.scheme not in _SCHEMES or not host or not port or rest:
         raise ConfigError(f"Upstream {text!r} cannot be used. {_EXPECTED}")
     dialect, secure = _SCHEMES[url.scheme]
-    return dialect, Upstream(host, port, secure)
+    return dialect, Upstream(host, port, secure, key)

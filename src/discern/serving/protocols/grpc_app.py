@@ -18,7 +18,9 @@ from discern.serving.protocols.grpc_server import create_grpc_server
 from discern.serving.rate import peer_address, sender
 
 
-def build_grpc_server(catalog: Catalog, parts: Parts, shared_port: bool = False) -> Any:
+def build_grpc_server(
+    catalog: Catalog, parts: Parts, shared_port: bool = False, log: AccessLog | None = None
+) -> Any:
     """The gRPC server, without a port; made in the event loop that runs it."""
     settings, metrics = parts.settings, parts.metrics
 
@@ -33,5 +35,5 @@ def build_grpc_server(catalog: Catalog, parts: Parts, shared_port: bool = False)
         model_folder.grpc_service(catalog, settings, metrics, admit),
         grpc_health.grpc_service(catalog, settings, metrics),
     ]
-    journal = Journal(AccessLog(), parts.tracer)
+    journal = Journal(log or AccessLog(), parts.tracer)
     return create_grpc_server(services, settings, shared_port, [journal])
