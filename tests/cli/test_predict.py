@@ -2,11 +2,13 @@
 
 import csv
 import errno
+import http.server
 import io
 import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -125,7 +127,6 @@ def test_one_form_at_a_time(discern: Discern, model: Path) -> None:
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("http://host/a.png", "is an address"),
         ("empty", "holds no pictures"),
         ("photos/*.gif", "matches no file"),
     ],
@@ -136,6 +137,25 @@ def test_what_names_no_picture(discern: Discern, model: Path, word: str, message
     assert ran.code == 2
     assert message in ran.err
     assert ran.out == ""
+
+
+@pytest.mark.usefixtures("photos")
+def test_a_url_is_fetched_in_its_turn(discern: Discern, model: Path) -> None:
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        at = f"http://127.0.0.1:{server.server_port}/photos/red"
+        ran = discern(
+            "predict", model, "photos/red/00.png", f"{at}/00.png", f"{at}/9.png", "--json"
+        )
+        server.shutdown()
+    file, fetched, missing = json.loads(ran.out)["predictions"]
+    assert (fetched["label"], fetched["scores"]) == (file["label"], file["scores"])
+    assert fetched["picture"] == f"{at}/00.png"
+    assert "404" in missing["error"]
 
 
 @pytest.mark.usefixtures("photos")

@@ -73,8 +73,8 @@ def test_its_limits_hold(graph: Path, pictures: list[Path]) -> None:
     assert "at most 10 are allowed" in (prediction.error or "")
 
 
-def test_equal_scores_keep_the_order_of_labels(predictor: Predictor) -> None:
-    prediction = predictor._prediction(np.array([0.25, 0.5, 0.25], np.float32))
+def test_equal_scores_keep_the_order_of_labels() -> None:
+    prediction = Prediction.of(LABELS, np.array([0.25, 0.5, 0.25], np.float32))
     assert list(prediction.scores) == ["dog", "cat", "fish"]
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 import discern
+from discern.serving import answers
 from discern.serving.settings import AccessSettings, RequestLimits
 
 MakeClient = Callable[..., TestClient]
@@ -216,6 +217,7 @@ class TestAccess:
         for path in ("/", "/healthz", "/readyz", "/model", "/docs", "/openapi.json"):
             assert client.get(path).status_code == 200, path
         assert client.get("/model").json()["key"] is True
+        assert client.get("/openapi.json").json()["security"] == [{"key": []}, {"bearer": []}]
 
     def test_rate(self, make_client: MakeClient, picture: bytes) -> None:
         client = make_client(access=AccessSettings(rate=0.01, burst=2))
@@ -279,6 +281,18 @@ class TestAround:
         assert "script-src 'self'" in page.headers["content-security-policy"]
         again = client.get("/", headers={"if-none-match": page.headers["etag"]})
         assert again.status_code == 304
+
+    def test_a_bug_is_a_500_that_tells_nothing(
+        self, client: TestClient, picture: bytes, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(*_: object) -> None:
+            raise ValueError("secret")
+
+        monkeypatch.setattr(answers, "answer", broken)
+        answer = client.post("/predict", content=picture)
+        assert (answer.status_code, answer.headers["content-type"]) == (500, PROBLEM)
+        assert "secret" not in answer.text
+        assert client.get("/healthz").status_code == 200
 
     def test_openapi_documents_every_problem(self, client: TestClient) -> None:
         document = client.get("/openapi.json").json()

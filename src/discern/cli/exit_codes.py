@@ -38,7 +38,7 @@ EXTRAS = dict.fromkeys(
     "train",
 ) | dict.fromkeys(
     (
-        *("fastapi", "fastapi_offline", "google", "grpc", "httptools", "httpx"),
+        *("fastapi", "fastapi_offline", "google", "grpc", "h11", "httptools"),
         *("prometheus_client", "python_multipart", "starlette", "uvicorn"),
     ),
     "serve",

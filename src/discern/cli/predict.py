@@ -30,7 +30,7 @@ def predict(
     model: Annotated[Path, typer.Argument(help="A model folder.")],
     pictures: Annotated[
         list[str],
-        typer.Argument(help="Files, folders, quoted globs, or - for a list of files on stdin."),
+        typer.Argument(help="Files, folders, quoted globs, URLs, or - for a list on stdin."),
     ],
     csv_file: Annotated[
         Path | None, typer.Option("--csv", help="Write a CSV file.", rich_help_panel=options.OUTPUT)
@@ -48,7 +48,7 @@ def predict(
     quiet: options.Quiet = False,
 ) -> None:
     """Label pictures. One that cannot be read costs its own row, with the reason."""
-    from discern.cli.pictures import listed
+    from discern.cli.pictures import listed, picture
     from discern.errors import ConfigError, DatasetError
     from discern.model import load
 
@@ -69,7 +69,7 @@ def predict(
         measure=len(first) == WORTH_MEASURING,
     )
     asked, shown = tee(chain(first, names))
-    counted = _Counted(zip(shown, predictor.predict(asked), strict=True))
+    counted = _Counted(zip(shown, predictor.predict(map(picture, asked)), strict=True))
     total = len(first) if len(first) < WORTH_MEASURING else None
     # A bar would be drawn into lines that appear on the same screen.
     silent = csv_file is None and sys.stdout.isatty()

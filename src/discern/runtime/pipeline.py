@@ -16,7 +16,9 @@ from discern.images.decode import upright
 from discern.runtime.engine import Engine, Images, Outputs
 from discern.runtime.machine import cores
 
-Picture = str | os.PathLike[str] | bytes | Image.Image
+# A file, an encoded picture, a Pillow image, or what gives the encoded picture when it is called
+# (and may raise PictureError): a fetch, say, which then runs beside others.
+Picture = str | os.PathLike[str] | bytes | Image.Image | Callable[[], bytes]
 In = TypeVar("In")
 Out = TypeVar("Out")
 
@@ -32,6 +34,8 @@ def to_pixels(
     """
     if isinstance(picture, Image.Image):
         return to_input(_upright_copy(picture), spec)
+    if callable(picture):
+        return picture_to_input(picture(), spec, limits)
     data = picture if isinstance(picture, bytes) else read_bytes(picture, limits)
     return picture_to_input(data, spec, limits)
 

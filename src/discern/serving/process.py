@@ -33,6 +33,7 @@ def run(
     on_ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve on a socket of `bound` until SIGTERM or SIGINT; raises what `catalog.start` raises."""
+    _allow_many_connections()
     runner = asyncio.Runner(loop_factory=_loop_factory())
     with contextlib.closing(sock), runner:
         runner.run(_serve(app, catalog, parts, listen, sock, grpc, on_ready))
@@ -44,6 +45,17 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ModuleNotFoundError:  # Windows
         return None
     return uvloop.new_event_loop
+
+
+def _allow_many_connections() -> None:
+    """As many open files as the system lets this process have; the usual 1,024 are soon gone."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class _Server(uvicorn.Server):
@@ -66,6 +78,7 @@ async def _serve(
     server, stop = _Server(_config(app, parts, listen)), asyncio.Event()
     _listen_to_signals(server, stop)
     serving = asyncio.create_task(server.serve(sockets=[sock]))
+    serving.add_done_callback(lambda _task: stop.set())
     rpc = None
     try:
         rpc = await _start_grpc(grpc, listen)

@@ -87,7 +87,13 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def documented(api: FastAPI) -> Callable[[], dict[str, Any]]:
+_KEYS = {
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "bearer": {"type": "http", "scheme": "bearer"},
+}
+
+
+def documented(api: FastAPI, needs_key: bool) -> Callable[[], dict[str, Any]]:
     """The app's OpenAPI document, without the framework's own errors, which are never sent."""
 
     @cache
@@ -105,6 +111,9 @@ def documented(api: FastAPI) -> Callable[[], dict[str, Any]]:
                     del operation["responses"]["422"]
         for name in ("HTTPValidationError", "ValidationError"):
             found["components"]["schemas"].pop(name, None)
+        if needs_key:
+            found["components"]["securitySchemes"] = _KEYS
+            found["security"] = [{name: []} for name in _KEYS]
         return found
 
     return document

@@ -33,7 +33,7 @@ def build_grpc_server(
         open_inference_grpc.grpc_service(catalog, settings, metrics, admit),
         *tensorflow_grpc.grpc_services(catalog, settings, metrics, admit),
         model_folder.grpc_service(catalog, settings, metrics, admit),
-        grpc_health.grpc_service(catalog, settings, metrics),
+        grpc_health.grpc_service(lambda: parts.ready(catalog), settings, metrics),
     ]
     journal = Journal(log or AccessLog(), parts.tracer)
     return create_grpc_server(services, settings, shared_port, [journal])

@@ -1,11 +1,11 @@
 """gRPC's standard health check, which Kubernetes and load balancers ask."""
 
+from collections.abc import Callable
 from typing import Any
 
 import grpc
 
 from discern.errors import UnknownModelError
-from discern.serving.catalog import Catalog
 from discern.serving.metrics import Metrics
 from discern.serving.protocols import messages
 from discern.serving.protocols.grpc_server import Call, service
@@ -17,14 +17,14 @@ SERVING, NOT_SERVING = 1, 2
 
 
 def grpc_service(
-    catalog: Catalog, settings: ServeSettings, metrics: Metrics
+    ready: Callable[[], bool], settings: ServeSettings, metrics: Metrics
 ) -> grpc.GenericRpcHandler:
     """The service; anybody may ask, as probes have no keys."""
     response = messages.message("grpc.health.v1.HealthCheckResponse")
 
     async def check(request: Any, _call: Call) -> Any:
         _check_name(request.service)
-        return response(status=SERVING if catalog.ready else NOT_SERVING)
+        return response(status=SERVING if ready() else NOT_SERVING)
 
     return service(SERVICE, {"Check": check}, settings, metrics)
 
