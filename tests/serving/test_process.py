@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -28,6 +30,7 @@ class Running:
 
     def __init__(self, *words: object) -> None:
         self.port = free_port()
+        self.trusted: ssl.SSLContext | None = None  # set where the server speaks TLS
         self.process = subprocess.Popen(
             [sys.executable, "-c", QUICK, *map(str, words), "--port", str(self.port)],
             stdout=subprocess.PIPE,
@@ -48,11 +51,12 @@ class Running:
 
     def get(self, path: str, data: bytes | None = None) -> bytes:
         """What a GET, or with data a POST, gets; an HTTPError if it is not 2xx."""
-        url = f"http://127.0.0.1:{self.port}{path}"
+        scheme = "https" if self.trusted else "http"
+        url = f"{scheme}://127.0.0.1:{self.port}{path}"
         headers = {"Content-Type": "image/png"} if data else {}
         request = urllib.request.Request(url, data, headers)
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=10, context=self.trusted) as answer:
                 body: bytes = answer.read()
         except urllib.error.HTTPError as exc:
             exc.close()
@@ -200,6 +204,30 @@ def test_below_a_root_path(served: Path, config: Path, pictures: list[Path]) -> 
     document = json.loads(server.get("/openapi.json"))
     assert document["servers"] == [{"url": "/pets"}]
     assert server.stop()[0] == 0
+
+
+def test_over_tls(served: Path, config: Path, tmp_path: Path, pictures: list[Path]) -> None:
+    openssl, files = shutil.which("openssl"), [tmp_path / "cert.pem", tmp_path / "key.pem"]
+    if openssl is None:
+        pytest.skip("no openssl")
+    make = [openssl, "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-subj", "/CN=localhost"]
+    make += ["-addext", "subjectAltName=IP:127.0.0.1", "-out", files[0], "-keyout", files[1]]
+    subprocess.run(make, check=True, capture_output=True)
+    server = Running(
+        *("serve", served, "--config", config, "--tls-cert", files[0], "--tls-key", files[1])
+    )
+    server.trusted = ssl.create_default_context(cafile=files[0])
+    assert server.wait().get("/predict", pictures[0].read_bytes())
+    code, _, err = server.stop()
+    assert code == 0
+    assert "served at https://127.0.0.1" in err
+
+
+def test_half_a_certificate_is_refused(served: Path, tmp_path: Path) -> None:
+    server = Running("serve", served, "--tls-cert", tmp_path / "cert.pem")
+    _, err = server.process.communicate(timeout=30)
+    assert server.process.returncode == 2
+    assert "both --tls-cert and --tls-key" in err
 
 
 def test_requests_under_way_are_finished(running: Running, pictures: list[Path]) -> None:

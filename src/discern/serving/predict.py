@@ -40,7 +40,10 @@ def router(
         assert data is not None  # it is one of the two
         with tracer.step("classify"):
             outputs = await servable.picture(data, deadline)
-        return answers.answer(servable, outputs, top_k)
+        found = answers.answer(servable, outputs, top_k)
+        if found["unknown"]:
+            metrics.unknown(servable.name, servable.version)
+        return found
 
     async def ask_several(
         servable: Servable, pictures: list[Asked], top_k: int | None, deadline: float
