@@ -1,21 +1,18 @@
 """The Open Inference Protocol over gRPC, and the real clients over HTTP and gRPC."""
 
 import asyncio
-import gc
 import json
 import os
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import grpc
 import numpy as np
 import pytest
-import uvicorn
+from in_thread import Ports, listening
 from open_inference_model import LABELS, PIXELS, SETTINGS, Served, serve
 
 from discern.serving.metrics import Metrics
@@ -114,46 +111,14 @@ def test_models_that_are_not_there_are_not_ready(served: Served) -> None:
 # The real clients, over real sockets
 
 
-@dataclass(frozen=True)
-class Ports:
-    http: int
-    grpc: int
-
-
 @pytest.fixture
 def ports(served: Served) -> Iterator[Ports]:
-    """HTTP and gRPC in a thread of their own."""
-    ready, stop = threading.Event(), threading.Event()
-    found: list[Ports] = []
-    thread = threading.Thread(target=lambda: asyncio.run(_serve(served, found, ready, stop)))
-    thread.start()
-    try:
-        assert ready.wait(10)
-        yield found[0]
-    finally:
-        gc.collect()  # tritonclient's __del__ works in the thread that made the client only
-        stop.set()
-        thread.join(10)
+    def make_rpc() -> Any:
+        service = open_inference_grpc.grpc_service(served.catalog, SETTINGS, Metrics())
+        return create_grpc_server([service], SETTINGS)
 
-
-async def _serve(
-    served: Served, found: list[Ports], ready: threading.Event, stop: threading.Event
-) -> None:
-    config = uvicorn.Config(served.app, port=0, lifespan="off", log_level="error")
-    http = uvicorn.Server(config)
-    sock = config.bind_socket()
-    service = open_inference_grpc.grpc_service(served.catalog, SETTINGS, Metrics())
-    rpc = create_grpc_server([service], SETTINGS)
-    port = rpc.add_insecure_port("127.0.0.1:0")
-    await rpc.start()
-    serving = asyncio.create_task(http._serve([sock]))
-    found.append(Ports(sock.getsockname()[1], port))
-    ready.set()
-    await asyncio.to_thread(stop.wait)
-    http.should_exit = True
-    await serving
-    await rpc.stop(None)
-    sock.close()
+    with listening(served.app, make_rpc) as found:
+        yield found
 
 
 def _triton_inputs(client: Any, served: Served) -> Any:

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-import uvicorn
+from in_thread import Ports, listening
 
 from discern.model import load
 from discern.serving.app import Parts, build_app, make_parts
@@ -63,10 +62,9 @@ def model(served: Path, pictures: list[Path]) -> Iterator[Model]:
     parts.workers.close()
 
 
-def rpc_server(model: Model) -> tuple[Any, int]:
+def rpc_server(model: Model) -> Any:
     services = tensorflow_grpc.grpc_services(model.catalog, SETTINGS, model.parts.metrics)
-    server = create_grpc_server(services, SETTINGS)
-    return server, server.add_insecure_port("127.0.0.1:0")
+    return create_grpc_server(services, SETTINGS)
 
 
 # gRPC messages, well made and otherwise
@@ -76,7 +74,8 @@ def call(model: Model, request: Any, method: str = PREDICT) -> Any:
     """The response, or the error."""
 
     async def run() -> Any:
-        server, port = rpc_server(model)
+        server = rpc_server(model)
+        port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         try:
             async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -241,43 +240,10 @@ def test_metadata_that_is_not_there(model: Model, fields: list[str]) -> None:
 # Real clients, over real sockets
 
 
-@dataclass(frozen=True)
-class Ports:
-    http: int
-    grpc: int
-
-
 @pytest.fixture
 def ports(model: Model) -> Iterator[Ports]:
-    """HTTP and gRPC in a thread of their own."""
-    ready, stop = threading.Event(), threading.Event()
-    found: list[Ports] = []
-    thread = threading.Thread(target=lambda: asyncio.run(_serve(model, found, ready, stop)))
-    thread.start()
-    try:
-        assert ready.wait(10)
-        yield found[0]
-    finally:
-        stop.set()
-        thread.join(10)
-
-
-async def _serve(
-    model: Model, found: list[Ports], ready: threading.Event, stop: threading.Event
-) -> None:
-    app = build_app(model.catalog, model.parts)
-    config = uvicorn.Config(app, port=0, lifespan="off", log_level="error")
-    http, sock = uvicorn.Server(config), config.bind_socket()
-    rpc, port = rpc_server(model)
-    await rpc.start()
-    serving = asyncio.create_task(http._serve([sock]))
-    found.append(Ports(sock.getsockname()[1], port))
-    ready.set()
-    await asyncio.to_thread(stop.wait)
-    http.should_exit = True
-    await serving
-    await rpc.stop(None)
-    sock.close()
+    with listening(build_app(model.catalog, model.parts), lambda: rpc_server(model)) as found:
+        yield found
 
 
 def curl(*arguments: str, body: object = None) -> Any:
