@@ -1,6 +1,7 @@
 """`POST /predict`: pictures in, labels with probabilities out."""
 
 import asyncio
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -20,6 +21,48 @@ from discern.serving.statuses import status_of
 from discern.serving.tracing import Tracer
 
 
+@dataclass(frozen=True)
+class _Asker:
+    """Fetches what must be fetched, asks, and puts the answers into words."""
+
+    fetcher: Fetcher
+    metrics: Metrics
+    tracer: Tracer
+
+    async def ask(
+        self, servable: Servable, asked: Asked, top_k: int | None, deadline: float
+    ) -> dict[str, Any]:
+        """One picture's answer."""
+        data = asked.data
+        if asked.url is not None:
+            with self.tracer.step("fetch"):
+                data = await self.fetcher.fetch(asked.url, deadline)
+        assert data is not None  # it is one of the two
+        with self.tracer.step("classify"):
+            outputs = await servable.picture(data, deadline)
+        found = answers.answer(servable, outputs, top_k)
+        if found["unknown"]:
+            self.metrics.unknown(servable.name, servable.version)
+        return found
+
+    async def ask_several(
+        self, servable: Servable, pictures: list[Asked], top_k: int | None, deadline: float
+    ) -> list[dict[str, Any]]:
+        """Each picture's answer or error, in order."""
+        turn = asyncio.Semaphore(cores())  # so that one request does not fill the line
+
+        async def ask_or_fail(asked: Asked) -> dict[str, Any]:
+            try:
+                async with turn:
+                    found = await self.ask(servable, asked, top_k, deadline)
+            except DiscernError as exc:
+                found = {"error": problem(exc)}
+                self.metrics.failed(status_of(exc).kind)
+            return {"name": asked.name, **found}
+
+        return await asyncio.gather(*map(ask_or_fail, pictures))
+
+
 def router(
     catalog: Catalog,
     settings: ServeSettings,
@@ -28,38 +71,7 @@ def router(
     tracer: Tracer,
 ) -> APIRouter:
     """The route, answering from `catalog`."""
-    routes = APIRouter()
-
-    async def ask(
-        servable: Servable, asked: Asked, top_k: int | None, deadline: float
-    ) -> dict[str, Any]:
-        data = asked.data
-        if asked.url is not None:
-            with tracer.step("fetch"):
-                data = await fetcher.fetch(asked.url, deadline)
-        assert data is not None  # it is one of the two
-        with tracer.step("classify"):
-            outputs = await servable.picture(data, deadline)
-        found = answers.answer(servable, outputs, top_k)
-        if found["unknown"]:
-            metrics.unknown(servable.name, servable.version)
-        return found
-
-    async def ask_several(
-        servable: Servable, pictures: list[Asked], top_k: int | None, deadline: float
-    ) -> list[dict[str, Any]]:
-        turn = asyncio.Semaphore(cores())  # so that one request does not fill the line
-
-        async def ask_or_fail(asked: Asked) -> dict[str, Any]:
-            try:
-                async with turn:
-                    found = await ask(servable, asked, top_k, deadline)
-            except DiscernError as exc:
-                found = {"error": problem(exc)}
-                metrics.failed(status_of(exc).kind)
-            return {"name": asked.name, **found}
-
-        return await asyncio.gather(*map(ask_or_fail, pictures))
+    routes, asker = APIRouter(), _Asker(fetcher, metrics, tracer)
 
     @routes.post("/predict", tags=["predict"], summary="Classify pictures", **schemas.PREDICT)
     async def predict(
@@ -85,9 +97,9 @@ def router(
         question = read_question(content_type, await request.body(), settings.limits)
         deadline: float = request.scope["deadline"]
         if not question.many:
-            one = await ask(servable, question.pictures[0], top_k, deadline)
+            one = await asker.ask(servable, question.pictures[0], top_k, deadline)
             return json_response(answers.flat(one) if flat else one)
-        several = await ask_several(servable, question.pictures, top_k, deadline)
+        several = await asker.ask_several(servable, question.pictures, top_k, deadline)
         return json_response(
             [answers.flat(one) for one in several] if flat else {"predictions": several}
         )
