@@ -29,6 +29,8 @@ def listening(app: Any, make_rpc: Callable[[], Any]) -> Iterator[Ports]:
         port = rpc.add_insecure_port("127.0.0.1:0")
         await rpc.start()
         serving = asyncio.create_task(http._serve([sock]))
+        while not http.started:  # until then nothing listens
+            await asyncio.sleep(0.01)
         found.append(Ports(sock.getsockname()[1], port))
         ready.set()
         await asyncio.to_thread(stop.wait)

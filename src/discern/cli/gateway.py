@@ -40,7 +40,7 @@ def gateway(
     DISCERN_UPSTREAM_KEY holds the API key that the model servers ask for, if they do.
     """
     settings = server_options.settings(config, keys)
-    listen = server_options.listen(host, port, root_path, tls_cert, tls_key)
+    listen = server_options.listen(host, port, root_path, tls_cert, tls_key, processes)
     server_options.set_up_logging()
     sock = server_options.open_port(listen, processes)
 

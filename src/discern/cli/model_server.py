@@ -29,7 +29,7 @@ def model_server(
     Speaks TensorFlow Serving's and the Open Inference Protocol, REST and gRPC.
     """
     settings = server_options.settings(config, keys)
-    listen = server_options.listen(host, http_port, "", tls_cert, tls_key)
+    listen = server_options.listen(host, http_port, "", tls_cert, tls_key, processes)
     server_options.set_up_logging()
     sock = server_options.open_port(listen, processes)
 
@@ -44,7 +44,7 @@ def model_server(
     opener = Opener(parts.workers, settings, parts.metrics)
     catalog = FolderRepository(repository, opener, parts.metrics, poll)
     grpc = GrpcListen(
-        host, grpc_port, lambda: build_grpc_server(catalog, parts, shared_port=processes > 1)
+        host, grpc_port, lambda: build_grpc_server(catalog, parts, shared_port=listen.shared)
     )
 
     def ready() -> None:

@@ -26,7 +26,7 @@ def serve(
 ) -> None:
     """Serve a model: an HTTP API, Prometheus metrics, and a page to try it on."""
     settings = server_options.settings(config, keys)
-    listen = server_options.listen(host, port, root_path, tls_cert, tls_key)
+    listen = server_options.listen(host, port, root_path, tls_cert, tls_key, processes)
     server_options.set_up_logging()
     sock = server_options.open_port(listen, processes)
 

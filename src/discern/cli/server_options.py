@@ -56,7 +56,12 @@ def settings(config: Path | None, keys: Path | None) -> "ServeSettings":
 
 
 def listen(
-    host: str, port: int, root_path: str, certificate: Path | None, key: Path | None
+    host: str,
+    port: int,
+    root_path: str,
+    certificate: Path | None,
+    key: Path | None,
+    processes: int,
 ) -> "Listen":
     """Where to listen; ConfigError for half a certificate, or a root path that is none."""
     from discern.serving.listening import Listen
@@ -68,7 +73,7 @@ def listen(
             raise ConfigError(f"{file}: there is no such file.")
     if root_path and not root_path.startswith("/"):
         raise ConfigError(f"--root-path {root_path!r} must begin with a slash.")
-    return Listen(host, port, root_path.rstrip("/"), certificate, key)
+    return Listen(host, port, root_path.rstrip("/"), certificate, key, shared=processes > 1)
 
 
 def open_port(listen: "Listen", processes: int) -> socket.socket:

@@ -21,6 +21,8 @@ class Listen:
     certificate: Path | None = None
     key: Path | None = None
     trusted_proxies: str = "127.0.0.1"
+    # With other processes: what comes before this one is ready is for them, so none says 503.
+    shared: bool = False
 
 
 @dataclass(frozen=True)

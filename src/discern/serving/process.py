@@ -75,20 +75,65 @@ async def _serve(
     grpc: GrpcListen | None,
     on_ready: Callable[[], None],
 ) -> None:
-    server, stop = _Server(_config(app, parts, listen)), asyncio.Event()
-    _listen_to_signals(server, stop)
-    serving = asyncio.create_task(server.serve(sockets=[sock]))
-    serving.add_done_callback(lambda _task: stop.set())
-    rpc = None
+    front = _Front(_Server(_config(app, parts, listen)), listen, sock, grpc)
+    front.listen_to_signals()
     try:
-        rpc = await _start_grpc(grpc, listen)
-        if await _started(catalog, stop):
+        if not listen.shared:
+            await front.open()
+        if await _started(catalog, front.stop):
+            if listen.shared:
+                await front.open()
             on_ready()
-            await stop.wait()
+            await front.stop.wait()
+            parts.draining = True
+            await front.linger(parts.settings.linger_seconds)
     finally:
-        await _drain(parts, server, serving, rpc)
+        await front.close(parts.settings.drain_seconds)
         await catalog.stop()
         await close(parts)
+
+
+class _Front:
+    """What listens: for HTTP, for gRPC if it should, and for signals."""
+
+    def __init__(
+        self, http: _Server, listen: Listen, sock: socket.socket, grpc: GrpcListen | None
+    ) -> None:
+        self.stop = asyncio.Event()
+        self._http, self._listen, self._sock, self._grpc = http, listen, sock, grpc
+        self._serving: asyncio.Task[None] | None = None
+        self._rpc: Any = None
+
+    async def open(self) -> None:
+        """Answer from now on; ServingError if the port for gRPC cannot be had."""
+        self._serving = asyncio.create_task(self._http.serve(sockets=[self._sock]))
+        self._serving.add_done_callback(lambda _task: self.stop.set())
+        if self._grpc is not None:
+            self._rpc = await _grpc_server(self._grpc, self._listen)
+
+    async def linger(self, seconds: float) -> None:
+        """Go on answering, though not ready, until load balancers have noticed."""
+        if not self._http.force_exit:
+            await asyncio.sleep(seconds)
+
+    async def close(self, seconds: float) -> None:
+        """Take nothing more, and give what is under way so much time."""
+        self._http.should_exit = True
+        if self._rpc is not None:
+            await self._rpc.stop(seconds)
+        if self._serving is not None:
+            await self._serving
+
+    def listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._told, number.name)
+
+    def _told(self, name: str) -> None:
+        if self.stop.is_set():  # told twice: do not wait for anything
+            self._http.force_exit = True
+        log.info("%s: finishing what is under way", name)
+        self.stop.set()
 
 
 def _config(app: ASGIApp, parts: Parts, listen: Listen) -> uvicorn.Config:
@@ -110,9 +155,7 @@ def _config(app: ASGIApp, parts: Parts, listen: Listen) -> uvicorn.Config:
     )
 
 
-async def _start_grpc(grpc: GrpcListen | None, listen: Listen) -> Any:
-    if grpc is None:
-        return None
+async def _grpc_server(grpc: GrpcListen, listen: Listen) -> Any:
     server = grpc.make()
     at = f"{grpc.host}:{grpc.port}"
     try:
@@ -145,29 +188,3 @@ async def _started(catalog: Catalog, stop: asyncio.Event) -> bool:
         return True
     starting.cancel()
     return False
-
-
-def _listen_to_signals(server: uvicorn.Server, stop: asyncio.Event) -> None:
-    loop = asyncio.get_running_loop()
-
-    def told(name: str) -> None:
-        if stop.is_set():  # told twice: do not wait for anything
-            server.force_exit = True
-        log.info("%s: finishing what is under way", name)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told, number.name)
-
-
-async def _drain(
-    parts: Parts, server: uvicorn.Server, serving: asyncio.Task[None], rpc: Any
-) -> None:
-    """Say not ready, go on answering until load balancers have noticed, then finish."""
-    parts.draining = True
-    if not server.force_exit:
-        await asyncio.sleep(parts.settings.linger_seconds)
-    server.should_exit = True
-    if rpc is not None:
-        await rpc.stop(parts.settings.drain_seconds)
-    await serving
