@@ -30,7 +30,7 @@ class RequestLimits:
 class QueueSettings:
     """How much may wait. Beyond it, requests are refused at once."""
 
-    pictures_per_core: int = 16  # waiting or being worked on
+    pictures_per_core: int = 12  # waiting or being worked on
     body_bytes: int = 512 * MEBIBYTE  # of all requests being read at the same time
     batch_seconds: float = 0.005  # how long a batch may wait to be filled, where batches pay
 

@@ -1,5 +1,7 @@
 """Threads that do a server's work, as many as there are cores."""
 
+import os
+import sys
 import threading
 from collections.abc import Callable
 from typing import TypeVar
@@ -7,6 +9,8 @@ from typing import TypeVar
 from discern.serving.line import Line
 
 T = TypeVar("T")
+
+NICENESS = 5
 
 
 class Workers:
@@ -32,9 +36,17 @@ class Workers:
 
 
 def _work(line: Line) -> None:
+    _give_way()
     while (job := line.take()) is not None:
         try:
             line.finish(job, job.task())
         except Exception as exc:  # the one who asked is told; the thread goes on
             line.finish(job, failure=exc)
         del job  # while this thread waits, it must not keep a picture, or a whole model
+
+
+def _give_way() -> None:
+    """Let the event loop go before this thread: refusing in time, and saying that the server
+    lives, takes little and must not wait for pictures."""
+    if sys.platform == "linux":  # elsewhere a thread has no priority of its own
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
