@@ -858,7 +858,7 @@ def test_the_camera_closes_and_lets_go(visit: Visit) -> None:
     page.keyboard.press("Escape")
     page.wait_for_selector("#camera-dialog", state="hidden")
     assert page.evaluate("document.activeElement.id") == "camera"
-    assert page.evaluate("document.getElementById('video').srcObject") is None
+    page.wait_for_function("document.getElementById('video').srcObject === null")
     refuse = """name => {
       navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException("", name));
     }"""

@@ -42,7 +42,7 @@ def gateway(
     settings = server_options.settings(config, keys)
     listen = server_options.listen(host, port, root_path, tls_cert, tls_key, processes)
     server_options.set_up_logging()
-    sock = server_options.open_port(listen, processes)
+    sock = server_options.open_port(listen)
 
     from discern.serving.app import build_app, make_parts
     from discern.serving.gateway import UpstreamCatalog

@@ -31,7 +31,7 @@ def model_server(
     settings = server_options.settings(config, keys)
     listen = server_options.listen(host, http_port, "", tls_cert, tls_key, processes)
     server_options.set_up_logging()
-    sock = server_options.open_port(listen, processes)
+    sock = server_options.open_port(listen)
 
     from discern.serving.app import build_app, make_parts
     from discern.serving.listening import GrpcListen

@@ -73,17 +73,17 @@ def listen(
             raise ConfigError(f"{file}: there is no such file.")
     if root_path and not root_path.startswith("/"):
         raise ConfigError(f"--root-path {root_path!r} must begin with a slash.")
-    return Listen(host, port, root_path.rstrip("/"), certificate, key, shared=processes > 1)
+    return Listen(host, port, root_path.rstrip("/"), certificate, key, processes=processes)
 
 
-def open_port(listen: "Listen", processes: int) -> socket.socket:
-    """The listening socket, from here on in so many processes."""
+def open_port(listen: "Listen") -> socket.socket:
+    """The listening socket, from here on in as many processes as there are to be."""
     from discern.serving.listening import bound
     from discern.serving.processes import spread_over
 
     sock = bound(listen)
-    if processes > 1:
-        spread_over(processes)
+    if listen.shared:
+        spread_over(listen.processes)
     return sock
 
 

@@ -22,6 +22,7 @@ from discern.serving.access_log import AccessLog
 from discern.serving.catalog import Catalog
 from discern.serving.door import Door
 from discern.serving.fetch import Fetcher
+from discern.serving.gate import Gate
 from discern.serving.local import Opener
 from discern.serving.metrics import Metrics
 from discern.serving.problems import problem_response, route_problem
@@ -45,10 +46,9 @@ class Parts:
     settings: ServeSettings
     metrics: Metrics
     workers: Workers
-    keys: Keys
+    gate: Gate
     tracer: Tracer
     fetcher: Fetcher
-    rate: RateLimiter | None
     draining: bool = False
 
     def ready(self, catalog: Catalog) -> bool:
@@ -65,7 +65,7 @@ def make_parts(settings: ServeSettings) -> Parts:
     fetcher = Fetcher(settings.fetch, settings.limits.picture_bytes)
     rate, burst = settings.access.rate, settings.access.burst
     limiter = RateLimiter(rate, burst) if rate else None
-    return Parts(settings, metrics, workers, keys, tracer(os.environ), fetcher, limiter)
+    return Parts(settings, metrics, workers, Gate(keys, limiter), tracer(os.environ), fetcher)
 
 
 async def close(parts: Parts) -> None:
@@ -98,7 +98,7 @@ def build_app(catalog: Catalog, parts: Parts) -> ASGIApp:
     )
     for routes in (
         predict.router(catalog, settings, parts.fetcher, metrics, parts.tracer),
-        model_page.router(catalog, settings, bool(parts.keys)),
+        model_page.router(catalog, settings, bool(parts.gate.keys)),
         tensorflow_rest.router(catalog, settings),
         open_inference_rest.router(catalog, settings),
         health.router(lambda: parts.ready(catalog), metrics),
@@ -107,16 +107,15 @@ def build_app(catalog: Catalog, parts: Parts) -> ASGIApp:
     ):
         api.include_router(routes)
     _translate_errors(api)
-    api.openapi = schemas.documented(api, bool(parts.keys))  # type: ignore[method-assign]
+    api.openapi = schemas.documented(api, bool(parts.gate.keys))  # type: ignore[method-assign]
     door = Door(
         api,
         settings,
         metrics,
-        parts.keys,
-        parts.rate,
+        parts.gate,
         parts.tracer,
         AccessLog(),
-        lambda: parts.workers.line.full,
+        parts.workers.line,
     )
     if not settings.access.origins:
         return door

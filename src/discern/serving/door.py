@@ -7,7 +7,6 @@ which is what keeps an overloaded server answering.
 import asyncio
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,13 +19,13 @@ from discern.errors import (
     RequestLimitError,
     RequestTimeoutError,
 )
-from discern.serving.access import Keys, key_in
+from discern.serving.access import key_in
 from discern.serving.access_log import AccessLog, request_id
-from discern.serving.line import RETRY_SECONDS
+from discern.serving.gate import Gate
+from discern.serving.line import RETRY_SECONDS, Line
 from discern.serving.metrics import Metrics
 from discern.serving.passing_on import PASSED_ON
 from discern.serving.problems import problem_response
-from discern.serving.rate import RateLimiter, sender
 from discern.serving.settings import ServeSettings
 from discern.serving.statuses import status_of
 from discern.serving.tracing import Tracer
@@ -69,22 +68,20 @@ class Visit:
 
 
 class Door:
-    """The outermost layer of the app; `busy` tells whether work must be refused."""
+    """The outermost layer of the app; `line` is what requests will wait in."""
 
     def __init__(
         self,
         app: ASGIApp,
         settings: ServeSettings,
         metrics: Metrics,
-        keys: Keys,
-        rate: RateLimiter | None,
+        gate: Gate,
         tracer: Tracer,
         access_log: AccessLog,
-        busy: Callable[[], bool],
+        line: Line,
     ) -> None:
         self._app, self._settings, self._metrics = app, settings, metrics
-        self._keys, self._rate, self._tracer = keys, rate, tracer
-        self._log, self._busy = access_log, busy
+        self._gate, self._tracer, self._log, self._line = gate, tracer, access_log, line
         self._held = 0  # bytes of all bodies in memory
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -124,28 +121,18 @@ class Door:
     def _admit(self, visit: Visit) -> None:
         """Refuse, before its body is read, what would be refused anyway."""
         if visit.path not in OPEN and not visit.path.startswith(OPEN_FOLDERS):
-            self._identify(visit)
+            client = visit.scope.get("client")
+            key = key_in(visit.scope["headers"])
+            visit.owner = self._gate.admit(key, client[0] if client else "")
         if visit.scope["method"] != "POST":
             return
-        if self._busy():
-            raise OverloadedError("The server is busy. Try again in a moment.", RETRY_SECONDS)
+        self._line.admit()
         encoding = visit.headers.get(b"content-encoding", b"identity").lower()
         if encoding not in (b"", b"identity"):
             raise MediaTypeError("A body with a Content-Encoding is not taken; send it plain.")
         length = visit.headers.get(b"content-length", b"")
         if length.isdigit():
             self._check_size(visit, int(length))
-
-    def _identify(self, visit: Visit) -> None:
-        """Who asks, and how often; those who guess keys are counted by their address."""
-        client = visit.scope.get("client")
-        who = sender(client[0] if client else "")
-        try:
-            if self._keys:
-                who = visit.owner = self._keys.owner(key_in(visit.scope["headers"]))
-        finally:
-            if self._rate:
-                self._rate.admit(who)
 
     def _check_size(self, visit: Visit, size: int) -> None:
         limits = self._settings.limits

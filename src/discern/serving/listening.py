@@ -21,8 +21,12 @@ class Listen:
     certificate: Path | None = None
     key: Path | None = None
     trusted_proxies: str = "127.0.0.1"
-    # With other processes: what comes before this one is ready is for them, so none says 503.
-    shared: bool = False
+    processes: int = 1
+
+    @property
+    def shared(self) -> bool:
+        """With other processes: what comes before this one is ready is for them to take."""
+        return self.processes > 1
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Literal
 from discern.errors import ModelDamagedError, RequestError
 from discern.images import PictureLimits
 from discern.model import Model, ModelInfo, load
+from discern.model.reference import FOLDER
 from discern.model.verify import check_answers
 from discern.runtime import Predictor
 from discern.runtime.engine import Engine, Images, Outputs
@@ -124,7 +125,7 @@ class Opener:
 
 def visible_files(model: Model) -> Mapping[str, bytes]:
     """The report and the reference pictures, read once: the folder may be replaced any time."""
-    files = {f"reference/{r.name}": r.data for r in model.references}
+    files = {f"{FOLDER}/{r.name}": r.data for r in model.references}
     if REPORT in model.info.files:
         try:
             files[REPORT] = (model.path / REPORT).read_bytes()

@@ -8,12 +8,13 @@ from starlette.responses import Response
 
 from discern.errors import UnknownModelError
 from discern.model import ModelInfo
+from discern.model.reference import EXPECTED, FOLDER
 from discern.serving import schemas
 from discern.serving.catalog import Catalog, Servable
+from discern.serving.local import REPORT
 from discern.serving.settings import ServeSettings
 
 KINDS = {".jpg": "image/jpeg", ".png": "image/png", ".gif": "image/gif", ".bmp": "image/bmp"}
-REPORT, REFERENCES = "report.html", "reference/"
 # The report is one self-contained page with styles of its own.
 REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
 
@@ -53,7 +54,7 @@ def _file(name: str, data: bytes) -> Response:
 
 def _description(servable: Servable, settings: ServeSettings, needs_key: bool) -> dict[str, Any]:
     info = servable.info
-    pictures = [n for n in sorted(info.files) if n.startswith(REFERENCES) and _is_picture(n)]
+    pictures = [n for n in sorted(info.files) if n.startswith(f"{FOLDER}/") and n != EXPECTED]
     return {
         "name": servable.name,
         "version": servable.version,
@@ -76,10 +77,6 @@ def _description(servable: Servable, settings: ServeSettings, needs_key: bool) -
             "pictures": settings.limits.pictures,
         },
     }
-
-
-def _is_picture(name: str) -> bool:
-    return not name.endswith(".json")
 
 
 def _metrics(info: ModelInfo) -> dict[str, Any] | None:

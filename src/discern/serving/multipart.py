@@ -26,7 +26,6 @@ class Part:
 class _Collector:
     """Hears the parser, gathers the parts."""
 
-    body: bytes
     parts: list[Part] = field(default_factory=list)
     ended: bool = False
     _headers: dict[bytes, bytes] = field(default_factory=dict)
@@ -72,7 +71,7 @@ def parse_multipart(content_type: str, body: bytes, at_most: int) -> list[Part]:
     boundary = parse_options_header(content_type)[1].get(b"boundary")
     if not boundary:
         raise RequestError("Content-Type: multipart/form-data has no boundary.")
-    collector = _Collector(body)
+    collector = _Collector()
     hooks = {name: getattr(collector, name) for name in dir(collector) if name.startswith("on_")}
     try:
         parser = MultipartParser(boundary, hooks, max_size=len(body) + 1)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Threads that do a server's work, as many as there are cores."""
+"""Threads that do a server's work."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Several encoded pictures of one request, answered as one batch or not at all."""
+"""What a request of a tensor protocol asks about, answered as one batch or not at all."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,11 +7,21 @@ import numpy as np
 
 from discern.errors import OverloadedError, PictureError
 from discern.model import ModelInfo
-from discern.runtime.engine import Outputs
+from discern.runtime.engine import Images, Outputs
 from discern.serving.catalog import Servable
 from discern.serving.settings import QueueSettings
 
+Pictures = Images | list[bytes]  # pixels [N, H, W, 3], or N encoded pictures
 SHARE = 4  # one request's pictures take at most a quarter of the line
+
+
+async def run_pictures(
+    servable: Servable, pictures: Pictures, deadline: float, queue: QueueSettings
+) -> Outputs:
+    """All outputs, [N, …] each; raises as `Servable.picture` and `Servable.pixels`."""
+    if isinstance(pictures, list):
+        return await run_encoded(servable, pictures, deadline, queue)
+    return await servable.pixels(pictures, deadline)
 
 
 async def run_encoded(

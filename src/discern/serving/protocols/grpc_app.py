@@ -15,7 +15,7 @@ from discern.serving.protocols import (
 )
 from discern.serving.protocols.grpc_journal import Journal
 from discern.serving.protocols.grpc_server import create_grpc_server
-from discern.serving.rate import peer_address, sender
+from discern.serving.rate import peer_address
 
 
 def build_grpc_server(
@@ -25,9 +25,7 @@ def build_grpc_server(
     settings, metrics = parts.settings, parts.metrics
 
     def admit(metadata: Mapping[str, str], peer: str) -> None:
-        owner = parts.keys.owner(key_in_metadata(metadata)) if parts.keys else None
-        if parts.rate:
-            parts.rate.admit(owner or sender(peer_address(peer)))
+        parts.gate.admit(key_in_metadata(metadata), peer_address(peer))
 
     services = [
         open_inference_grpc.grpc_service(catalog, settings, metrics, admit),

@@ -13,10 +13,9 @@ import numpy as np
 
 from discern.errors import RequestError
 from discern.model import ModelInfo
-from discern.runtime.engine import Images
 from discern.serving.catalog import Catalog, Servable
 from discern.serving.protocols import tensors
-from discern.serving.protocols.encoded_pictures import run_encoded
+from discern.serving.protocols.encoded_pictures import Pictures, run_pictures
 from discern.serving.protocols.tensors import Buffer, Values, shown
 from discern.serving.settings import ServeSettings
 
@@ -25,8 +24,6 @@ EXTENSIONS = ("binary_tensor_data", "model_repository")
 PLATFORM = "onnx"
 LABEL = "label"
 PIXELS, PICTURES, FLOATS = "UINT8", "BYTES", "FP32"
-
-Question = Images | list[bytes]  # pixels [N, H, W, 3], or N encoded pictures
 
 
 class TensorInfo(NamedTuple):
@@ -111,7 +108,7 @@ def check_offer(offer: Offer, info: ModelInfo, at_most: int) -> tuple[int, ...]:
     return tensors.batch_shape(offer.name, offer.shape, each, at_most)
 
 
-def from_raw(offer: Offer, shape: tuple[int, ...], data: Buffer) -> Question:
+def from_raw(offer: Offer, shape: tuple[int, ...], data: Buffer) -> Pictures:
     """The input of its bytes."""
     if offer.datatype == PIXELS:
         return tensors.pixels_from_bytes(offer.name, data, shape)
@@ -120,16 +117,13 @@ def from_raw(offer: Offer, shape: tuple[int, ...], data: Buffer) -> Question:
 
 async def answer(
     servable: Servable,
-    question: Question,
+    question: Pictures,
     wanted: tuple[str, ...],
     deadline: float,
     settings: ServeSettings,
 ) -> list[Tensor]:
     """The outputs wanted; raises as `Servable.picture` and `Servable.pixels`."""
-    if isinstance(question, list):
-        outputs = await run_encoded(servable, question, deadline, settings.queue)
-    else:
-        outputs = await servable.pixels(question, deadline)
+    outputs = await run_pictures(servable, question, deadline, settings.queue)
     return [_output(name, servable.info, outputs) for name in wanted]
 
 

@@ -11,6 +11,7 @@ from discern.serving.catalog import Catalog, Servable
 from discern.serving.metrics import Metrics
 from discern.serving.protocols import open_inference as oip
 from discern.serving.protocols import tensors
+from discern.serving.protocols.encoded_pictures import Pictures
 from discern.serving.protocols.grpc_server import Admit, Call, admit_all, service
 from discern.serving.protocols.messages import message
 from discern.serving.settings import ServeSettings
@@ -82,7 +83,7 @@ def _metadata(servable: Servable, catalog: Catalog) -> Any:
     )
 
 
-def _question(request: Any, servable: Servable, at_most: int) -> oip.Question:
+def _question(request: Any, servable: Servable, at_most: int) -> Pictures:
     """The pictures of a request, from its raw contents or the typed ones."""
     oip.check_inputs(servable.info, [tensor.name for tensor in request.inputs])
     sent = request.inputs[0]

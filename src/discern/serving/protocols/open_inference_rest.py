@@ -19,6 +19,7 @@ from discern.serving.json_body import json_response, parse_object
 from discern.serving.protocols import open_inference as oip
 from discern.serving.protocols import open_inference_schemas as schemas
 from discern.serving.protocols import tensors
+from discern.serving.protocols.encoded_pictures import Pictures
 from discern.serving.protocols.tensors import shown
 from discern.serving.settings import ServeSettings
 
@@ -130,7 +131,7 @@ class _Body:
 class _Question:
     """What a request asks; `wanted` says of each output whether it is wanted in binary."""
 
-    images: oip.Question
+    images: Pictures
     wanted: Mapping[str, bool]
     id: str | None
 
@@ -160,7 +161,7 @@ def _read(body: _Body, servable: Servable, at_most: int) -> _Question:
 
 def _images(
     entry: Mapping[str, Any], binary: memoryview | None, servable: Servable, at_most: int
-) -> oip.Question:
+) -> Pictures:
     name: str = entry["name"]
     datatype = _member(entry, "datatype", str, name)
     offer = oip.Offer(name, datatype, _member(entry, "shape", list, name))

@@ -18,6 +18,7 @@ from discern.serving.catalog import Catalog, Servable, VersionStatus
 from discern.serving.metrics import Metrics
 from discern.serving.protocols import tensorflow_serving as tfs
 from discern.serving.protocols import tensors
+from discern.serving.protocols.encoded_pictures import Pictures, run_pictures
 from discern.serving.protocols.grpc_server import Admit, Call, admit_all, service
 from discern.serving.protocols.messages import message
 from discern.serving.protocols.tensors import shown
@@ -43,7 +44,7 @@ def grpc_services(
         signature = request.model_spec.signature_name or tfs.DEFAULT
         wanted = _wanted(signature, request.output_filter, servable.info)
         pictures = _pictures(request.inputs, servable.info, settings.limits.pictures)
-        outputs = await tfs.ask(servable, pictures, call.deadline, settings)
+        outputs = await run_pictures(servable, pictures, call.deadline, settings.queue)
         return _response(servable, signature, {name: outputs[name] for name in wanted})
 
     async def metadata(request: Any, _call: Call) -> Any:
@@ -89,7 +90,7 @@ def _wanted(signature: str, names: Sequence[str], info: ModelInfo) -> tuple[str,
     return tuple(names) or known
 
 
-def _pictures(inputs: Mapping[str, Any], info: ModelInfo, at_most: int) -> tfs.Pictures:
+def _pictures(inputs: Mapping[str, Any], info: ModelInfo, at_most: int) -> Pictures:
     """The one input's encoded pictures or pixels."""
     name, spec = info.inputs[0], info.preprocess
     if set(inputs) != {name}:

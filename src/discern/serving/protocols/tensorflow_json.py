@@ -14,6 +14,7 @@ from discern.runtime import Prediction
 from discern.runtime.engine import Images, Outputs
 from discern.serving.protocols import tensorflow_serving as tfs
 from discern.serving.protocols import tensors
+from discern.serving.protocols.encoded_pictures import Pictures
 from discern.serving.protocols.tensors import shown
 
 ROWS, COLUMNS, EXAMPLES, BASE64 = "instances", "inputs", "examples", "b64"
@@ -25,7 +26,7 @@ IMAGE = "image"  # what an example may call its picture, as well as by the input
 class Asked:
     """What a predict request asks: which outputs for which pictures, by rows or by columns."""
 
-    pictures: tfs.Pictures
+    pictures: Pictures
     outputs: tuple[str, ...]
     columns: bool
 
@@ -99,7 +100,7 @@ def _input(where: str, value: Any, info: ModelInfo) -> Any:
     return value[expected]
 
 
-def _pictures(where: str, values: list[Any], info: ModelInfo, at_most: int) -> tfs.Pictures:
+def _pictures(where: str, values: list[Any], info: ModelInfo, at_most: int) -> Pictures:
     """Encoded pictures or pixels; the first one tells which they all have to be."""
     if values and isinstance(values[0], dict | str):
         return _encoded(where, values, at_most)

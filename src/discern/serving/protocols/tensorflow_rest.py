@@ -19,6 +19,7 @@ from discern.serving.catalog import Catalog, Servable, VersionStatus
 from discern.serving.json_body import json_response, parse_object
 from discern.serving.protocols import tensorflow_json, tensorflow_schemas
 from discern.serving.protocols import tensorflow_serving as tfs
+from discern.serving.protocols.encoded_pictures import run_pictures
 from discern.serving.settings import ServeSettings
 
 EXPECTED = '{"instances": […]}'
@@ -67,7 +68,7 @@ def _add_questions(
         servable = _find(catalog, place, request)
         document = parse_object(await request.body(), EXPECTED)
         asked = tensorflow_json.read_predict(document, servable.info, at_most)
-        outputs = await tfs.ask(servable, asked.pictures, deadline(request), settings)
+        outputs = await run_pictures(servable, asked.pictures, deadline(request), settings.queue)
         return json_response(tensorflow_json.predict_answer(asked, outputs))
 
     @routes.post(path + ":classify", summary="Labels, best first", **tensorflow_schemas.CLASSIFY)
@@ -75,7 +76,7 @@ def _add_questions(
         servable = _find(catalog, place, request)
         document = parse_object(await request.body(), EXPECTED)
         pictures = tensorflow_json.read_classify(document, servable.info, at_most)
-        outputs = await tfs.ask(servable, pictures, deadline(request), settings)
+        outputs = await run_pictures(servable, pictures, deadline(request), settings.queue)
         return json_response(tensorflow_json.classify_answer(servable.info, outputs))
 
 

@@ -15,11 +15,8 @@ from typing import Any
 
 from discern.errors import RequestError, UnknownModelError
 from discern.model import ModelInfo
-from discern.runtime.engine import Images, Outputs
-from discern.serving.catalog import Catalog, Servable, State, VersionStatus
-from discern.serving.protocols.encoded_pictures import run_encoded
+from discern.serving.catalog import Catalog, State, VersionStatus
 from discern.serving.protocols.tensors import shown
-from discern.serving.settings import ServeSettings
 
 DEFAULT, ALL = "serving_default", "all"
 PREDICT_METHOD = "tensorflow/serving/predict"
@@ -31,8 +28,6 @@ STATES: Mapping[State, str] = {
     "end": "END",
 }
 NORMALISES = "The model normalises them itself."
-
-Pictures = Images | list[bytes]  # pixels [N, H, W, 3], or N encoded pictures
 
 
 def signatures(info: ModelInfo) -> Mapping[str, tuple[str, ...]]:
@@ -98,12 +93,3 @@ def no_labels(name: str, label: str) -> UnknownModelError:
         f"{shown(name)} has no version label {shown(label)}: versions have numbers only. "
         "Name one by its number, or none for the latest."
     )
-
-
-async def ask(
-    servable: Servable, pictures: Pictures, deadline: float, settings: ServeSettings
-) -> Outputs:
-    """All outputs, [N, …] each; raises as `Servable.picture` and `Servable.pixels`."""
-    if isinstance(pictures, list):
-        return await run_encoded(servable, pictures, deadline, settings.queue)
-    return await servable.pixels(pictures, deadline)
