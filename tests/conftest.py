@@ -12,6 +12,7 @@ from PIL import Image
 from discern.images import PreprocessSpec
 from discern.images.digest import digest
 from discern.model import ModelInfo, save_folder
+from discern.model.interpreter import Interpreter
 from discern.model.model import short_digest
 from discern.model.reference import Reference, reference_files
 from discern.runtime import Predictor
@@ -128,7 +129,7 @@ def info() -> ModelInfo:
 
 def model_files(graph: Path, pictures: list[Path]) -> dict[str, bytes | Path]:
     """What stands in a model folder beside model.json."""
-    predictor = Predictor(create_engine(graph, "onnxruntime"), SPEC, LABELS)
+    predictor = Predictor(create_engine(graph, "onnxruntime"), SPEC, Interpreter(LABELS))
     references = [
         Reference(path.name, path.read_bytes(), prediction.scores)
         for path, prediction in zip(pictures[:8], predictor.predict(pictures[:8]), strict=True)

@@ -15,55 +15,72 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from discern.config import FinetuneConfig, HeadConfig, SplitConfig, TrainConfig
+    from discern.config import FinetuneConfig, HeadConfig, ProofConfig, SplitConfig, TrainConfig
     from discern.data import Dataset, Sample, load_dataset, split_dataset
     from discern.errors import DiscernError
-    from discern.evaluation import Evaluation, Metrics, evaluate
+    from discern.evaluation import Evaluation, Findings, Metrics, evaluate, find
+    from discern.evaluation.comparison import Comparison
     from discern.images import PictureLimits, PreprocessSpec
     from discern.model import Model, Verification, load, verify
+    from discern.model.explain import Explainer, HeatMap
     from discern.runtime import Prediction, Predictor
     from discern.serving.app import create_app
     from discern.serving.settings import ServeSettings
+    from discern.training.compare import compare
     from discern.training.train import train
+    from discern.training.tune import Tuning, tune
 
 __all__ = [
+    "Comparison",
     "Dataset",
     "DiscernError",
     "Evaluation",
+    "Explainer",
+    "Findings",
     "FinetuneConfig",
     "HeadConfig",
+    "HeatMap",
     "Metrics",
     "Model",
     "PictureLimits",
     "Prediction",
     "Predictor",
     "PreprocessSpec",
+    "ProofConfig",
     "Sample",
     "ServeSettings",
     "SplitConfig",
     "TrainConfig",
+    "Tuning",
     "Verification",
     "__version__",
+    "compare",
     "create_app",
     "evaluate",
+    "find",
     "load",
     "load_dataset",
     "split_dataset",
     "train",
+    "tune",
     "verify",
 ]
 
 _HOMES = {
-    "config": ("FinetuneConfig", "HeadConfig", "SplitConfig", "TrainConfig"),
+    "config": ("FinetuneConfig", "HeadConfig", "ProofConfig", "SplitConfig", "TrainConfig"),
     "data": ("Dataset", "Sample", "load_dataset", "split_dataset"),
     "errors": ("DiscernError",),
-    "evaluation": ("Evaluation", "Metrics", "evaluate"),
+    "evaluation": ("Evaluation", "Findings", "Metrics", "evaluate", "find"),
+    "evaluation.comparison": ("Comparison",),
     "images": ("PictureLimits", "PreprocessSpec"),
     "model": ("Model", "Verification", "load", "verify"),
+    "model.explain": ("Explainer", "HeatMap"),
     "runtime": ("Prediction", "Predictor"),
     "serving.app": ("create_app",),
     "serving.settings": ("ServeSettings",),
+    "training.compare": ("compare",),
     "training.train": ("train",),
+    "training.tune": ("Tuning", "tune"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -15,7 +15,10 @@ from discern.errors import ConfigError
 
 Mode = Literal["frozen", "finetune", "scratch"]
 ClassWeights = Literal["balanced", "none"]
+Sampling = Literal["natural", "balanced", "square-root"]
+Augment = Literal["none", "light", "strong"]
 Weights = Literal["pretrained", "none"]
+CalibrationMethod = Literal["auto", "temperature", "vector", "none"]
 T = typing.TypeVar("T")
 ENGINES = ("onnxruntime", "openvino")
 PRECISIONS = ("f32", "bf16")
@@ -33,11 +36,20 @@ class SplitConfig:
 
 @dataclass(frozen=True)
 class HeadConfig:
-    """The linear head on frozen embeddings; C is the inverse of the L2 penalty's strength."""
+    """The head on frozen embeddings: logistic regression, or with inner layers a small network."""
 
-    c: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
+    c: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)  # 1 / strength of the L2 penalty
     folds: int = 5
     class_weights: ClassWeights = "none"
+    views: int = 1  # forms of each training picture that are embedded: itself, mirrored, crops
+    layers: tuple[int, ...] = ()  # sizes of inner layers; C does not count where there are any
+    dropout: float = 0.2
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    batch_size: int = 128
+    epochs: int = 20
+    label_smoothing: float = 0.05
+    mixup: float = 0.0  # alpha of the Beta distribution; 0 switches it off
 
 
 @dataclass(frozen=True)
@@ -52,12 +64,25 @@ class FinetuneConfig:
     warmup: float = 0.1  # fraction of all steps
     label_smoothing: float = 0.1
     mixup: float = 0.0  # alpha of the Beta distribution; 0 switches it off
-    randaugment: int = 5  # magnitude, 0 to 30; 0 switches it off
-    crop_scale: float = 0.35  # smallest area of a random crop
-    flip: bool = True  # left-right; wrong for digits, text and anything else with a handedness
-    train_size: float = 0.8  # side of training crops over side of the evaluated picture (FixRes)
+    class_weights: ClassWeights = "none"
+    sampling: Sampling = "natural"  # how often an epoch shows each class
+    augment: Augment = "light"  # a preset of the next five, which are None unless given
+    randaugment: int | None = None  # magnitude, 0 to 30; 0 switches it off
+    crop_scale: float | None = None  # smallest area of a random crop; 1: as evaluated
+    flip: bool | None = None  # left-right; wrong for digits, text and whatever has a handedness
+    erasing: float | None = None  # how often a part is painted grey
+    train_size: float | None = None  # side of what is trained on over side of what is evaluated
     ema_decay: float = 0.998
     patience: int = 5  # epochs without a better validation loss before it stops
+
+
+@dataclass(frozen=True)
+class ProofConfig:
+    """What a model promises, and keeps on held-out pictures."""
+
+    calibration: CalibrationMethod = "auto"
+    coverage: float = 0.9  # share of pictures whose truth is in the prediction set
+    keep: float = 0.95  # share of true pictures that "none of these" must let pass
 
 
 @dataclass(frozen=True)
@@ -74,8 +99,11 @@ class TrainConfig:
     engine: str = "auto"
     precision: str = "auto"
     split: SplitConfig = SplitConfig()
+    metadata: tuple[str, ...] = ()  # facts beside the picture: columns, or "exif"
+    logit_adjustment: float = 0.0  # 0: classes as often as in train; 1: all equally often
     head: HeadConfig = HeadConfig()
     finetune: FinetuneConfig = FinetuneConfig()
+    proof: ProofConfig = ProofConfig()
 
 
 def read_settings(cls: type[T], path: Path) -> T:

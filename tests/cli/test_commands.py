@@ -76,6 +76,22 @@ def test_a_label_that_the_model_does_not_know(
 
 
 @pytest.mark.usefixtures("model", "photos")
+def test_compare(discern: Discern) -> None:
+    words = ("compare", "photos", "--backbones", "test_resnet, no_such_net", "-o", "cmp")
+    words += TRAIN[2:]
+    ran = discern(*words)
+    assert ran.code == 0
+    assert "Take test_resnet." in ran.out
+    assert "no_such_net  not compared: " in ran.out
+    found = json.loads(discern(*words, "--json").out)
+    assert (found["taken"], found["model"], found["split"]) == ("test_resnet", "cmp/model", "test")
+    assert found["failures"].keys() == {"no_such_net"}
+    assert discern("verify", "cmp/model").code == 0
+    assert discern(*words, "--seed", "5").code == 2
+    assert discern("compare", "photos", "--backbones", "no_such_net", "-o", "none").code == 1
+
+
+@pytest.mark.usefixtures("model", "photos")
 def test_settings_from_a_file(discern: Discern) -> None:
     Path("mine.toml").write_text("[split]\nvalidation = 0.0\ntest = 0.25\n[head]\nc = [0.1]\n")
     made = discern("train", "photos", "-o", "new", *TRAIN, "--config", "mine.toml", "--json")

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -117,3 +118,46 @@ def test_more_rows_than_a_chunk() -> None:
         "65536.jpg",
         "65537.jpg",
     ]
+
+
+FACTS = [(*row, str(i), "x" if i % 2 else "") for i, row in enumerate(ROWS)]
+
+
+def with_facts(rows: list[tuple[str, ...]] = FACTS) -> Dataset:
+    return Dataset.from_rows(Path("/root"), rows, metadata=("n", "device"))
+
+
+def test_metadata_go_with_their_samples() -> None:
+    data = with_facts()
+    assert {k: v.tolist() for k, v in data.metadata.items()} == {
+        "n": ["0", "1", "2", "3"],
+        "device": ["", "x", "", "x"],
+    }
+    assert data.select("train").metadata["n"].tolist() == ["0", "1"]
+    assert data.where(np.array([3, 0])).metadata["n"].tolist() == ["3", "0"]
+    assert data.with_splits(data.splits[::-1]).metadata["n"].tolist() == ["0", "1", "2", "3"]
+    with pytest.raises(ValueError, match="read-only"):
+        data.metadata["n"][0] = "9"
+
+
+def test_a_column_of_metadata_is_as_long_as_the_others() -> None:
+    with pytest.raises(ValueError, match="differ in shape"):
+        replace(dataset(), metadata={"n": dataset().labels[:2]})
+
+
+def test_metadata_change_the_fingerprint_and_their_absence_does_not() -> None:
+    before = "a05569b3415bc3d63affe26bca4f873e30cbbf8a101130bbaa52656daeed2e0b"  # there was any
+    assert dataset().fingerprint == replace(with_facts(), metadata={}).fingerprint == before
+    prints = [
+        dataset().fingerprint,
+        with_facts().fingerprint,
+        replace(with_facts(), metadata={"n": with_facts().metadata["n"]}).fingerprint,
+        Dataset.from_rows(Path("/"), FACTS, metadata=("m", "device")).fingerprint,
+        with_facts([*FACTS[:3], (*FACTS[3][:4], "9", "x")]).fingerprint,
+    ]
+    assert len(set(prints)) == len(prints)
+    assert with_facts(FACTS[::-1]).fingerprint == with_facts().fingerprint
+    swapped = Dataset.from_rows(
+        Path("/"), [(*r[:4], r[5], r[4]) for r in FACTS], metadata=("device", "n")
+    )
+    assert swapped.fingerprint == with_facts().fingerprint

@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ def rows(data: Dataset) -> list[tuple[str, str]]:
     return list(zip(data.paths.tolist(), data.labels.tolist(), strict=True))
 
 
-def read(root: Path, **options: str) -> Dataset:
+def read(root: Path, **options: str | list[str]) -> Dataset:
     return load_dataset(root / "labels.csv", **options)  # type: ignore[arg-type]
 
 
@@ -222,3 +223,103 @@ def test_many_folders_with_one_name(tree: Tree) -> None:
     names = [f"p{i}/scan.jpg" for i in range(300)]
     text = "image,label\n" + "".join(f"{name},x\n" for name in names)
     assert read(tree(*names, labels=text)).paths.tolist() == names
+
+
+def test_metadata_are_columns_by_name(tree: Tree) -> None:
+    text = "image,label,age,place\nb.jpg,cat, 7 ,\na.jpg,dog,,x y\n"
+    data = read(tree("a.jpg", "b.jpg", labels=text), metadata=["place", "age", "place"])
+    assert {k: v.tolist() for k, v in data.metadata.items()} == {
+        "place": ["", "x y"],
+        "age": ["7", ""],
+    }
+    assert data.source.endswith("labels from 'label', metadata from 'place', 'age'")
+    assert read(data.root).metadata == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("aeg", r"no column 'aeg' \(--metadata\). Did you mean 'age'\?"),
+        ("label", "column 'label' holds the labels, which are no metadata"),
+        ("image", "column 'image' holds the pictures, which are no metadata"),
+        ("split", "column 'split' holds the splits, which are no metadata"),
+    ],
+)
+def test_names_that_are_no_metadata(tree: Tree, name: str, message: str) -> None:
+    root = tree("a.jpg", labels="image,label,split,age\na.jpg,cat,train,7\n")
+    with pytest.raises(DatasetError, match=message):
+        read(root, metadata=name)
+
+
+def test_rows_that_contradict_in_their_metadata(tree: Tree) -> None:
+    root = tree("a.jpg", labels="image,label,age\na.jpg,cat,7\na.jpg,cat,8\n")
+    with pytest.raises(DatasetError, match="listed twice, with age '7' and '8'"):
+        read(root, metadata="age")
+    assert len(read(root)) == 1
+
+
+def test_excluded_classes_take_their_metadata_along(tree: Tree) -> None:
+    root = tree("a.jpg", "b.jpg", labels="image,label,age\na.jpg,cat,7\nb.jpg,dog,8\n")
+    assert read(root, metadata="age", exclude="cat").metadata["age"].tolist() == ["8"]
+
+
+@pytest.fixture
+def parquet(tree: Tree) -> Path:
+    """A table of typed columns, some of them nested or of bytes."""
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet
+
+    root = tree("a.jpg", "b.jpg", "c.jpg")
+    columns = {
+        "image": pa.array(["a.jpg", "b.jpg", "c.jpg"]),
+        "label": pa.array(["cat", "dog", "cat"]).dictionary_encode(),
+        "age": pa.array([7.0, 8.5, None]),
+        "taken": pa.array([1717165800, None, 0], pa.timestamp("s")),
+        "sharp": pa.array([True, None, False]),
+        "box": pa.array([[1, 2], [3], None]),
+        "bytes": pa.array([b"1", b"2", b"3"]),
+    }
+    pyarrow.parquet.write_table(pa.table(columns), root / "labels.parquet")
+    return root
+
+
+def test_a_parquet_table(parquet: Path) -> None:
+    data = load_dataset(parquet, metadata=["age", "taken", "sharp"])
+    assert rows(data) == [("a.jpg", "cat"), ("b.jpg", "dog"), ("c.jpg", "cat")]
+    assert data.metadata["age"].tolist() == ["7", "8.5", ""]
+    assert data.metadata["taken"].tolist() == [
+        "2024-05-31 14:30:00.000",
+        "",
+        "1970-01-01 00:00:00.000",
+    ]
+    assert data.metadata["sharp"].tolist() == ["true", "", "false"]
+    assert data.source.startswith("labels.parquet: pictures from 'image', labels from 'label'")
+
+
+@pytest.mark.parametrize("name", ["box", "bytes"])
+def test_parquet_columns_that_are_no_texts_or_numbers(parquet: Path, name: str) -> None:
+    with pytest.raises(DatasetError, match=f"no column '{name}'.*image, label, age, taken, sharp"):
+        load_dataset(parquet / "labels.parquet", metadata=name)
+
+
+def test_a_missing_picture_of_a_parquet_table_has_its_row(parquet: Path) -> None:
+    (parquet / "b.jpg").unlink()
+    with pytest.raises(DatasetError, match=r"1 picture is missing.*'b.jpg' \(row 2\)"):
+        load_dataset(parquet)
+
+
+def test_a_broken_parquet_table(tree: Tree) -> None:
+    pytest.importorskip("pyarrow")
+    path = tree("a.jpg") / "labels.parquet"
+    path.write_bytes(b"PAR1 but not really")
+    with pytest.raises(DatasetError, match="is no valid Parquet file"):
+        load_dataset(path)
+
+
+def test_parquet_without_pyarrow(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tree("a.jpg", labels="image,label\na.jpg,cat\n")
+    (root / "other.parquet").touch()
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(DatasetError, match=r"needs pyarrow\. pip install pyarrow"):
+        load_dataset(root / "other.parquet")
+    assert len(load_dataset(root)) == 1  # the CSV beside it needs none

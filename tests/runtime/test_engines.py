@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from discern.errors import EngineError
-from discern.runtime.engine import Engine, Images, create_engine, in_batches, joined
+from discern.runtime.engine import Engine, Images, Metadata, create_engine, in_turn, joined
 from discern.runtime.openvino_runtime import installed
 
 needs_openvino = pytest.mark.skipif(not installed(), reason="OpenVINO is not installed")
@@ -125,7 +127,7 @@ def test_pixels_that_the_graph_does_not_take_are_an_engine_error(engine: Engine)
 
 
 def test_batches_are_consecutive_and_join_again() -> None:
-    parts = list(in_batches(images(7), 3))
+    parts = [batch["images"] for batch in in_turn(images(7), None, 0, 3)]
     assert [len(part) for part in parts] == [3, 3, 1]
     assert np.array_equal(joined([{"x": part} for part in parts])["x"], images(7))
 
@@ -149,3 +151,66 @@ assert after.raw == before.raw
 def test_a_thread_keeps_its_signal_stack(graph: Path) -> None:
     """OpenVINO's own, freed later, made the next signal a segmentation fault."""
     subprocess.run([sys.executable, "-c", SIGNAL_STACK, str(graph)], check=True)
+
+
+@pytest.fixture
+def informed(name: str, graph_with_metadata: Path) -> Engine:
+    """An engine whose graph takes facts beside the pictures."""
+    return create_engine(graph_with_metadata, name)
+
+
+def facts(n: int) -> Metadata:
+    return np.random.default_rng(1).normal(0, 1, (n, 2)).astype(np.float32)
+
+
+def test_engines_know_how_many_facts_their_graph_takes(engine: Engine, informed: Engine) -> None:
+    assert (engine.metadata_size, informed.metadata_size) == (0, 2)
+
+
+def test_without_metadata_is_with_zeros_is_the_picture_alone(
+    engine: Engine, informed: Engine
+) -> None:
+    alone = informed.run(images(5))["probabilities"]
+    zeros = informed.run(images(5), np.zeros((5, 2), np.float32))["probabilities"]
+    assert np.array_equal(alone, zeros)
+    np.testing.assert_allclose(alone, engine.run(images(5))["probabilities"], atol=1e-6)
+
+
+def test_each_picture_is_answered_with_its_own_metadata(informed: Engine) -> None:
+    pixels, rows = images(9), facts(9)
+    together = informed.run(pixels, rows)["probabilities"]
+    for i in range(9):
+        alone = informed.run(pixels[i : i + 1], rows[i : i + 1])["probabilities"]
+        assert np.array_equal(alone[0], together[i])
+    bare = informed.run(pixels)["probabilities"]
+    logits = np.log(bare) + rows @ np.array([[3, 0, -3], [0, 2, 0]])
+    expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    np.testing.assert_allclose(together, expected, atol=1e-5)
+
+
+def test_metadata_of_another_precision_are_taken(informed: Engine) -> None:
+    expected = informed.run(images(3), facts(3))["probabilities"]
+    wide = informed.run(images(3), facts(3).astype(np.float64))["probabilities"]
+    assert np.array_equal(wide, expected)
+
+
+def test_a_graph_of_pictures_alone_refuses_metadata(engine: Engine) -> None:
+    with pytest.raises(EngineError, match="takes no metadata: it was trained on the pictures"):
+        engine.run(images(3), facts(3))
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (2, 2), (3,), (3, 2, 1)])
+def test_metadata_of_another_shape_are_an_engine_error(
+    informed: Engine, shape: tuple[int, ...]
+) -> None:
+    with pytest.raises(EngineError, match=r"have the shape .* the graph takes \[3, 2\]"):
+        informed.run(images(3), np.zeros(shape, np.float32))
+
+
+@given(st.integers(1, 40), st.integers(1, 9))
+def test_pictures_and_metadata_are_cut_into_batches_together(n: int, size: int) -> None:
+    pixels, rows = images(n), facts(n)
+    batches = list(in_turn(pixels, rows, 2, size))
+    assert all(len(batch["images"]) == len(batch["metadata"]) <= size for batch in batches)
+    assert np.array_equal(np.concatenate([batch["images"] for batch in batches]), pixels)
+    assert np.array_equal(np.concatenate([batch["metadata"] for batch in batches]), rows)

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from discern.errors import PictureError, PictureFormatError, PictureReadError
+from discern.errors import EngineError, PictureError, PictureFormatError, PictureReadError
 from discern.images import PictureLimits, PreprocessSpec
-from discern.runtime.engine import create_engine
+from discern.runtime.engine import Engine, create_engine
 from discern.runtime.pipeline import CHUNK, chunks, ordered_map, run_pictures, to_pixels
 
 SPEC = PreprocessSpec(16, 16)
@@ -187,3 +187,52 @@ def test_a_pillow_image_whose_file_is_truncated() -> None:
     opened = Image.open(BytesIO(data[: len(data) // 2]))
     with pytest.raises(PictureError, match="truncated"):
         to_pixels(opened, SPEC)
+
+
+@pytest.fixture
+def informed(graph_with_metadata: Path) -> Engine:
+    """An engine whose graph takes facts beside the pictures."""
+    return create_engine(graph_with_metadata, "onnxruntime")
+
+
+def test_each_picture_keeps_its_metadata(informed: Engine, pictures: list[Path]) -> None:
+    rows = np.random.default_rng(0).normal(0, 1, (21, 2)).astype(np.float32)
+    metadata = [None if i % 5 == 2 else row for i, row in enumerate(rows)]
+    mixed = [b"no picture" if i % 4 == 3 else path for i, path in enumerate(pictures)]
+    answers = list(run_pictures(mixed, informed, SPEC, metadata=iter(metadata)))
+    assert len(answers) == 21
+    for picture, row, answer in zip(mixed, metadata, answers, strict=True):
+        if isinstance(picture, bytes):
+            assert isinstance(answer, PictureError)
+            continue
+        beside = None if row is None else row[None]
+        alone = informed.run(to_pixels(picture, SPEC)[None], beside)
+        assert np.array_equal(answer["probabilities"], alone["probabilities"][0])
+
+
+def test_a_graph_with_metadata_does_without(informed: Engine, pictures: list[Path]) -> None:
+    given = run_pictures(pictures, informed, SPEC, metadata=[np.zeros(2, np.float32)] * 21)
+    for bare, zeros in zip(run_pictures(pictures, informed, SPEC), given, strict=True):
+        assert np.array_equal(bare["probabilities"], zeros["probabilities"])
+
+
+def test_endless_metadata_are_read_a_few_chunks_ahead(
+    informed: Engine, pictures: list[Path]
+) -> None:
+    files = Source(pictures[i % len(pictures)] for i in count())
+    rows = Source(np.full(2, i % 3, np.float32) for i in count())
+    answers = run_pictures(files, informed, SPEC, workers=2, metadata=rows)
+    for taken, _answer in enumerate(islice(answers, 60), start=1):
+        assert files.read == rows.read <= taken + CHUNK * (2 * 3 + 1)
+    answers.close()
+
+
+def test_fewer_metadata_than_pictures(informed: Engine, pictures: list[Path]) -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        list(run_pictures(pictures, informed, SPEC, metadata=[None] * 20))
+
+
+def test_metadata_that_the_graph_does_not_take(graph: Path, pictures: list[Path]) -> None:
+    engine, rows = create_engine(graph, "onnxruntime"), [np.zeros(2, np.float32)] * 21
+    with pytest.raises(EngineError, match="takes no metadata"):
+        list(run_pictures(pictures, engine, SPEC, metadata=rows))

@@ -9,6 +9,7 @@ from PIL import Image
 
 from discern.errors import PictureError
 from discern.images import PictureLimits, PreprocessSpec
+from discern.model.interpreter import Interpreter
 from discern.runtime import Prediction, Predictor
 from discern.runtime.engine import create_engine
 from discern.runtime.pipeline import to_pixels
@@ -19,7 +20,7 @@ SPEC = PreprocessSpec(16, 16)
 
 @pytest.fixture
 def predictor(graph: Path) -> Predictor:
-    return Predictor(create_engine(graph, "onnxruntime"), SPEC, LABELS)
+    return Predictor(create_engine(graph, "onnxruntime"), SPEC, Interpreter(LABELS))
 
 
 def test_labels_stand_for_the_graphs_columns(predictor: Predictor, pictures: list[Path]) -> None:
@@ -67,7 +68,7 @@ def test_outputs_are_the_graphs(predictor: Predictor, pictures: list[Path]) -> N
 
 def test_its_limits_hold(graph: Path, pictures: list[Path]) -> None:
     strict = Predictor(
-        create_engine(graph, "onnxruntime"), SPEC, LABELS, PictureLimits(max_bytes=10)
+        create_engine(graph, "onnxruntime"), SPEC, Interpreter(LABELS), PictureLimits(max_bytes=10)
     )
     (prediction,) = strict.predict(pictures[:1])
     assert "at most 10 are allowed" in (prediction.error or "")

@@ -61,7 +61,7 @@ def serve(model_folder: Path, pictures: list[Path]) -> Iterator[Served]:
 
 def app_over(catalog: Catalog) -> FastAPI:
     app = FastAPI()
-    app.include_router(open_inference_rest.router(catalog, SETTINGS))
+    app.include_router(open_inference_rest.router(catalog, SETTINGS, lambda: catalog.ready))
     app.add_exception_handler(DiscernError, _as_json)
     return app
 

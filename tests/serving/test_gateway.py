@@ -30,6 +30,7 @@ from discern.errors import (
 )
 from discern.images import PreprocessSpec
 from discern.model import load, save_folder
+from discern.model.interpreter import Interpreter
 from discern.model.reference import Reference, reference_files
 from discern.runtime import Predictor
 from discern.runtime.engine import create_engine
@@ -94,7 +95,7 @@ class World:
         oip = (
             service(INFER, {"ModelInfer": infer}, SETTINGS, metrics)
             if infer
-            else open_inference_grpc.grpc_service(catalog, SETTINGS, metrics)
+            else open_inference_grpc.grpc_service(catalog, lambda: True, SETTINGS, metrics)
         )
         services = [oip, model_folder.grpc_service(catalog, SETTINGS, metrics)]
         return await self.listen(services, host, port, credentials, catalog, metrics)
@@ -163,7 +164,7 @@ def another(
     """A model folder with another network, other labels and another picture size."""
     model = load(make_model(folder.with_name("making"), seed=1))
     info = replace(model.info, labels=labels, preprocess=spec)
-    predictor = Predictor(create_engine(model.graph, "onnxruntime"), spec, labels)
+    predictor = Predictor(create_engine(model.graph, "onnxruntime"), spec, Interpreter(labels))
     data = [reference.data for reference in model.references]
     predictions = predictor.predict(data)
     references = [
@@ -261,10 +262,11 @@ def test_bad_input_is_refused_as_in_one_process(repository: Path) -> None:
 
 
 def test_the_pixels_behind_the_head_are_the_message_that_protobuf_makes(repository: Path) -> None:
-    info = load(repository / "pets" / "3").info
+    model = load(repository / "pets" / "3")
+    edition = Edition("pets", "3", model.info, model.interpreter, None, pinned=True)
     for images in (PIXELS, PIXELS[:1], PIXELS[:, ::-1]):
         made = message("inference.ModelInferRequest").FromString(
-            request(Edition("pets", "3", info, pinned=True), images)
+            request(edition, images)
         )
         assert (made.model_name, made.model_version) == ("pets", "3")
         assert made.raw_input_contents == [images.tobytes()]
@@ -272,6 +274,12 @@ def test_the_pixels_behind_the_head_are_the_message_that_protobuf_makes(reposito
         assert (tensor.name, tensor.datatype) == ("images", "UINT8")
         assert list(tensor.shape) == list(images.shape)
     assert RAW_INPUT[0] >> 3 == 7
+    facts = np.arange(6, dtype=np.float32).reshape(2, 3)
+    made = message("inference.ModelInferRequest").FromString(request(edition, PIXELS, facts))
+    assert made.raw_input_contents == [PIXELS.tobytes(), facts.tobytes()]
+    assert [(t.name, t.datatype, list(t.shape)) for t in made.inputs][1:] == [
+        ("metadata", "FP32", [2, 3])
+    ]
 
 
 def test_the_whole_app_stands_on_a_gateway(repository: Path, pictures: list[Path]) -> None:
@@ -819,7 +827,7 @@ def test_other_servers_need_the_model_s_folder(repository: Path, picture: bytes)
         own = await world.server(repository)
         catalog = own.catalog
         foreign = await world.listen(
-            [open_inference_grpc.grpc_service(catalog, SETTINGS, Metrics())]
+            [open_inference_grpc.grpc_service(catalog, lambda: True, SETTINGS, Metrics())]
         )
         with pytest.raises(ConfigError, match="--model"):
             await world.gateway(foreign)
@@ -928,7 +936,10 @@ async def main():
     catalog = FolderRepository(Path(sys.argv[1]), opener, metrics)
     await catalog.start()
     server = create_grpc_server(
-        [s.grpc_service(catalog, settings, metrics) for s in (model_folder, open_inference_grpc)],
+        [
+            model_folder.grpc_service(catalog, settings, metrics),
+            open_inference_grpc.grpc_service(catalog, lambda: True, settings, metrics),
+        ],
         settings,
     )
     print(server.add_insecure_port("127.0.0.1:0"), flush=True)

@@ -321,7 +321,7 @@ class Eights:
         self.free = threading.Event()
         self.free.set()
 
-    def run(self, images: Images) -> Outputs:
+    def run(self, images: Images, metadata: Metadata | None = None) -> Outputs:
         assert self.free.wait(10)
         self.sizes.append(len(images))
         if (images[:, 0, 0, 0] == 255).any():

@@ -228,7 +228,7 @@ SIZED = {"inputs": [pixels_input(parameters={"binary_data_size": PIXELS.nbytes})
     ("document", "binary", "words"),
     [
         (SIZED, PIXELS.tobytes()[:-1], f"binary_data_size {PIXELS.nbytes}; 1,535 bytes follow"),
-        (SIZED, PIXELS.tobytes() + b"x", "1,537 bytes follow"),
+        (SIZED, PIXELS.tobytes() + b"x", "1 bytes of binary data belong to no input"),
         (SIZED | {"inputs": [pixels_input()]}, PIXELS.tobytes(), "binary_data_size None"),
         ({"inputs": [pixels_input(parameters={"binary_data_size": -1})]}, b"", "size -1"),
         ({"inputs": [pixels_input(parameters={"binary_data_size": 3})]}, b"abc", "has 3 bytes"),
@@ -330,7 +330,7 @@ class Slow:
     def __init__(self) -> None:
         self.running = self.most = self.ended = 0
 
-    async def picture(self, data: bytes, _deadline: float) -> Mapping[str, Any]:
+    async def picture(self, data: bytes, _deadline: float, _metadata: object) -> Mapping[str, Any]:
         self.running += 1
         self.most = max(self.most, self.running)
         try:

@@ -36,7 +36,7 @@ def call(served: Served, request: Any, method: str = "ModelInfer") -> Any:
     """The response, or the error."""
 
     async def run() -> Any:
-        service = open_inference_grpc.grpc_service(served.catalog, SETTINGS, Metrics())
+        service = open_inference_grpc.grpc_service(served.catalog, lambda: True, SETTINGS, Metrics())
         server = create_grpc_server([service], SETTINGS)
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
@@ -114,7 +114,7 @@ def test_models_that_are_not_there_are_not_ready(served: Served) -> None:
 @pytest.fixture
 def ports(served: Served) -> Iterator[Ports]:
     def make_rpc() -> Any:
-        service = open_inference_grpc.grpc_service(served.catalog, SETTINGS, Metrics())
+        service = open_inference_grpc.grpc_service(served.catalog, lambda: True, SETTINGS, Metrics())
         return create_grpc_server([service], SETTINGS)
 
     with listening(served.app, make_rpc) as found:

@@ -163,14 +163,14 @@ def test_what_training_sees_depends_on_seed_epoch_and_picture_alone(photos: Phot
     assert all(torch.equal(seen[1, i][0], first[i]) for i in (5, 0, 3))
     assert not torch.equal(seen[2, 0][0], first[0])
     loader = training_batches(seen, 1, 4)
-    (images, truth), (rest, _) = list(loader)
+    (images, truth, _), (rest, _, _) = list(loader)
     assert len(images) + len(rest) == 6
     for image, i in zip(images, truth.tolist(), strict=True):
         assert torch.equal(image, first[i])
 
 
 def test_a_last_batch_of_one_is_dropped(photos: Photos) -> None:
-    assert [len(t) for _, t in training_batches(pictures(photos), 0, 5)] == [5]
+    assert [len(t) for _, t, _ in training_batches(pictures(photos), 0, 5)] == [5]
 
 
 def test_without_flips_left_stays_left(photos: Photos) -> None:

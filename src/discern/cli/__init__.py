@@ -9,13 +9,17 @@ import typer
 from discern import __version__
 from discern.cli import (
     api_key,
+    compare,
     demo,
     evaluate,
+    explain,
     gateway,
+    inspect,
     model_server,
     predict,
     serve,
     train,
+    tune,
     verify,
 )
 from discern.cli.exit_codes import EXTRAS, WRONG_INPUT, exit_code
@@ -29,9 +33,13 @@ app = typer.Typer(
     epilog="Any command takes --debug, which shows the traceback of an error.",
 )
 app.command("demo")(demo.demo)
+app.command("inspect")(inspect.inspect)
 app.command("train")(train.train)
+app.command("compare")(compare.compare)
+app.command("tune")(tune.tune)
 app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
+app.command("explain")(explain.explain)
 app.command("verify")(verify.verify)
 app.command("serve")(serve.serve)
 app.command("model-server")(model_server.model_server)

@@ -1,6 +1,9 @@
 """`discern evaluate`: how good is the model, on pictures it did not learn from?"""
 
-from contextlib import nullcontext
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,9 +12,10 @@ import typer
 from discern.cli import options
 from discern.cli.output_file import output_file
 from discern.cli.terminal import Terminal
+from discern.errors import OutputError
 
 if TYPE_CHECKING:
-    from discern.evaluation import Evaluation, Metrics
+    from discern.evaluation import Evaluation, Findings, Metrics
     from discern.model import Model
 
 WORST = 5  # confusions named in the summary
@@ -25,8 +29,16 @@ def evaluate(
         typer.Option(help="Which split to score; default: test, or validation if there is none."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the report to this HTML file.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Write the report to this HTML file, a model card beside it."
+        ),
     ] = None,
+    unknown: Annotated[
+        list[Path] | None,
+        typer.Option(help="A folder of pictures that are certainly none of the classes."),
+    ] = None,
+    coverage: options.Coverage = None,
     engine: options.Engine = "auto",
     precision: options.Precision = "auto",
     device: options.Device = "auto",
@@ -37,17 +49,21 @@ def evaluate(
     group_column: options.GroupColumn = None,
     images: options.Images = None,
     exclude: options.Exclude = None,
+    metadata: options.Metadata = None,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Score a model: accuracy with its interval, per class, confusion, calibration."""
+    """Score a model: accuracy with its interval, per class, confusion, calibration, promises."""
     from discern.data import load_dataset
     from discern.evaluation import evaluate as evaluate_model
+    from discern.evaluation import find
+    from discern.evaluation.description import CARD, REPORT, described
     from discern.model import load
 
     terminal = Terminal(as_json, quiet)
     loaded = load(model)
+    rules = loaded.interpreter.covering(coverage)
     dataset = load_dataset(
         data,
         layout=layout,
@@ -57,22 +73,59 @@ def evaluate(
         group_column=group_column,
         images=images,
         exclude=exclude or (),
+        metadata=_facts(loaded) if metadata is None else options.names(metadata),
     )
-    with output_file(output, "-o", overwrite) if output else nullcontext() as report:
+    outputs = _outputs(output)
+    with ExitStack() as stack:
+        files = [stack.enter_context(output_file(path, "-o", overwrite)) for path in outputs]
         evaluation = evaluate_model(
             loaded,
             dataset,
             split=split,
+            unknown=_by_name(unknown or ()),
             engine=engine,
             precision=precision,
             device=device,
             progress=terminal,
         )
-        if report:
-            report.write(_report(loaded, data, evaluation))
+        findings = find(evaluation, rules, loaded.info.unknown, progress=terminal)
+        if files:
+            names = {"name": loaded.path.resolve().name, "data": data.resolve().name}
+            made = described(loaded, evaluation, findings, **names, progress=terminal)
+            for file, name in zip(files, (REPORT, CARD), strict=True):
+                file.write(made[name].decode())
     for line in _remarks(evaluation):
         terminal.say(line)
-    terminal.result(_summary(evaluation, output), _document(evaluation))
+    terminal.result(_summary(evaluation, findings, outputs), _document(evaluation, findings))
+
+
+def _facts(model: "Model") -> tuple[str, ...]:
+    """The facts beside the picture that the model was trained with, by the names they had."""
+    settings = model.info.training.get("config", {})
+    return tuple(settings.get("metadata", ())) if model.info.metadata else ()
+
+
+def _by_name(folders: Iterable[Path]) -> dict[str, list[Path]]:
+    """The pictures in some folders, by the folder's name alone: reports are passed on."""
+    from discern.cli.pictures import listed
+
+    found: dict[str, list[Path]] = {}
+    for folder in folders:
+        pictures = found.setdefault(folder.resolve().name, [])
+        pictures += map(Path, listed([str(folder)], sys.stdin))
+    return found
+
+
+def _outputs(report: Path | None) -> tuple[Path, ...]:
+    """The report and the model card beside it."""
+    if report is None:
+        return ()
+    card = report.with_suffix(".md")
+    if card == report:
+        raise OutputError(
+            f"-o {report} is the model card's name. Name the report {report.stem}.html."
+        )
+    return report, card
 
 
 def _remarks(evaluation: "Evaluation") -> list[str]:
@@ -81,28 +134,53 @@ def _remarks(evaluation: "Evaluation") -> list[str]:
     return [*left_out, *(f"Note: {note}" for note in evaluation.notes)]
 
 
-def _document(evaluation: "Evaluation") -> dict[str, Any]:
+def _document(evaluation: "Evaluation", findings: "Findings") -> dict[str, Any]:
     return {
         "split": evaluation.split,
         "metrics": evaluation.metrics.to_dict(),
         "notes": evaluation.notes,
         "left_out": evaluation.failures,
+        **asdict(findings, dict_factory=_plain),
     }
 
 
-def _summary(evaluation: "Evaluation", report: Path | None) -> str:
+def _plain(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: str(value) if isinstance(value, Path) else value for name, value in fields}
+
+
+def _summary(evaluation: "Evaluation", findings: "Findings", written: tuple[Path, ...]) -> str:
     m = evaluation.metrics
     lines = [
         f"Accuracy {m.accuracy} on {m.n} pictures ({evaluation.split})",
         f"macro F1 {m.macro_f1:.3f}   log loss {m.log_loss:.3f}   "
         f"calibration error {m.calibration_error:.3f} (15 equal-mass bins)",
+        *_promises(findings),
         "",
         *_class_table(m),
     ]
     if worst := m.worst_confusions(WORST):
         lines += ["", "Most confused:"]
         lines += [f"  {c.truth} taken for {c.predicted}, {c.count} of {c.support}" for c in worst]
-    return "\n".join([*lines, *([f"\nReport: {report}"] if report else [])])
+    if weak := [s for s in findings.slices if s.worse]:
+        lines += ["", "Weaker where:"]
+        lines += [f"  {s.kind}, {s.name}: {s.accuracy}, elsewhere {s.rest}" for s in weak]
+    if written:
+        report, card = written
+        lines += ["", f"Report: {report}   model card: {card}"]
+    return "\n".join(lines)
+
+
+def _promises(findings: "Findings") -> Iterator[str]:
+    """How the promises were kept that the model makes, a line each."""
+    if sets := findings.sets:
+        yield (
+            f"sets for {sets.target:.0%}: hold the truth in {sets.coverage}, "
+            f"{sets.mean_size:.2f} labels on average"
+        )
+    if unknown := findings.unknown:
+        yield f"none of these: keeps {unknown.kept} of true pictures"
+        for a in unknown.against:
+            yield f"  {a.name}: accepts {a.accepted} of {a.n}, AUROC {a.auroc:.3f}"
 
 
 def _class_table(metrics: "Metrics") -> list[str]:
@@ -112,24 +190,3 @@ def _class_table(metrics: "Metrics") -> list[str]:
         f"{c.label:<{width}}  {c.precision:9.3f}  {c.recall:6.3f}  {c.f1:5.3f}  {c.support:8d}"
         for c in metrics.per_class
     ]
-
-
-def _report(model: "Model", data: Path, evaluation: "Evaluation") -> str:
-    from discern.evaluation import render_report
-
-    info = model.info
-    facts = {
-        "Model": model.path.name,
-        "Backbone": str(info.backbone["name"]),
-        "Training": str(info.training["mode"]),
-        "Data": str(data),
-        "Scored split": evaluation.split,
-        "Temperature": f"{info.temperature:.3f}",
-        "Trained": info.created,
-    }
-    return render_report(
-        evaluation.metrics,
-        title=f"{model.path.name} · {data.name}",
-        facts=facts,
-        notes=evaluation.notes,
-    )

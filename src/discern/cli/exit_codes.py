@@ -32,7 +32,8 @@ EXIT_CODES: dict[type[DiscernError], int] = {
 # Packages that only some commands need, and the extra that brings each.
 EXTRAS = dict.fromkeys(
     (
-        *("joblib", "onnx", "onnxscript", "safetensors", "sklearn", "threadpoolctl"),
+        *("joblib", "onnx", "onnxscript", "optuna", "safetensors", "sklearn"),
+        "threadpoolctl",
         *("timm", "torch", "torchvision"),
     ),
     "train",

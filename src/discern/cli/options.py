@@ -1,7 +1,8 @@
 """Options that several commands share, spelled once."""
 
 import re
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -9,6 +10,7 @@ from discern.config import DEVICES, ENGINES, PRECISIONS
 from discern.errors import ConfigError
 
 DATA, RUNNING, OUTPUT = "Reading the data", "Running the network", "Output"
+TRAINING, PROMISES = "Training", "What the answers promise"
 
 Json = Annotated[
     bool, typer.Option("--json", help="One JSON document on stdout.", rich_help_panel=OUTPUT)
@@ -41,6 +43,39 @@ def _known_device(name: str) -> str:
 Device = Annotated[
     str,
     typer.Option(callback=_known_device, help=f"{', '.join(DEVICES)}.", rich_help_panel=RUNNING),
+]
+Coverage = Annotated[
+    float | None,
+    typer.Option(
+        help="How often a set of labels must hold the true one, such as 0.9; "
+        "default: as the model was calibrated for.",
+        rich_help_panel=PROMISES,
+    ),
+]
+Backbone = Annotated[
+    str | None,
+    typer.Option(
+        help="A short name (convnext_nano, resnet50, mobilenetv2, …), any timm name, "
+        "hf-hub:OWNER/MODEL or local-dir:FOLDER.",
+        rich_help_panel=TRAINING,
+    ),
+]
+Weights = Annotated[str | None, typer.Option(help="pretrained, or none.", rich_help_panel=TRAINING)]
+ImageSize = Annotated[
+    int | None, typer.Option(help="Side of the network's input.", rich_help_panel=TRAINING)
+]
+Seed = Annotated[
+    int | None, typer.Option(help="Of the splits and of training.", rich_help_panel=TRAINING)
+]
+Config = Annotated[
+    Path | None, typer.Option(help="Settings in TOML; options here win.", rich_help_panel=TRAINING)
+]
+Metadata = Annotated[
+    str | None,
+    typer.Option(
+        help="Facts beside the picture: columns of the table, with commas between, or exif.",
+        rich_help_panel=DATA,
+    ),
 ]
 Layout = Annotated[
     str | None, typer.Option(help="How to read DATA: folder, table.", rich_help_panel=DATA)
@@ -78,3 +113,14 @@ def duration(text: str) -> float:
     if not parts or "".join(n + unit for n, unit in parts) != text:
         raise ConfigError(f"--budget {text!r} is no duration. Write it as 90s, 10m or 1h30m.")
     return sum(float(n) * _UNITS[unit] for n, unit in parts)
+
+
+def given(flags: dict[str, Any]) -> dict[str, Any]:
+    """The flags that were given, without empty groups."""
+    nested = {k: given(v) if isinstance(v, dict) else v for k, v in flags.items()}
+    return {key: value for key, value in nested.items() if value is not None and value != {}}
+
+
+def names(text: str | None) -> tuple[str, ...]:
+    """The names in a list with commas; empty where it is not given."""
+    return () if text is None else tuple(filter(None, map(str.strip, text.split(","))))

@@ -17,8 +17,11 @@ from discern.cli.terminal import Terminal
 from discern.progress import SILENT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from discern.model import Model
     from discern.runtime import Prediction
+    from discern.runtime.pipeline import Facts
 
 WORTH_MEASURING = 500  # pictures; for fewer, finding the fastest engine takes longer than it saves
 SINGLE = 4  # pictures up to which latency counts, not throughput
@@ -40,6 +43,14 @@ def predict(
         typer.Option("--jsonl", help="One JSON line per picture.", rich_help_panel=options.OUTPUT),
     ] = False,
     top_k: Annotated[int, typer.Option(min=1, help="Scores per picture in JSON.")] = 5,
+    coverage: options.Coverage = None,
+    metadata: Annotated[
+        Path | None,
+        typer.Option(
+            help="A CSV of facts beside the pictures, for models trained with some.",
+            rich_help_panel=options.DATA,
+        ),
+    ] = None,
     engine: options.Engine = "auto",
     precision: options.Precision = "auto",
     device: options.Device = "auto",
@@ -57,6 +68,7 @@ def predict(
 
     terminal = Terminal(as_json, quiet)
     loaded = load(model)
+    facts_of = _facts(loaded, metadata)
     names = listed(pictures, sys.stdin)
     first = list(islice(names, WORTH_MEASURING))
     if not first:
@@ -67,9 +79,12 @@ def predict(
         device=device,
         goal="latency" if len(first) <= SINGLE else "throughput",
         measure=len(first) == WORTH_MEASURING,
+        coverage=coverage,
     )
-    asked, shown = tee(chain(first, names))
-    counted = _Counted(zip(shown, predictor.predict(map(picture, asked)), strict=True))
+    asked, shown, beside = tee(chain(first, names), 3)
+    facts = None if facts_of is None else map(facts_of, beside)
+    predictions = predictor.predict(map(picture, asked), metadata=facts)
+    counted = _Counted(zip(shown, predictions, strict=True))
     total = len(first) if len(first) < WORTH_MEASURING else None
     # A bar would be drawn into lines that appear on the same screen.
     silent = csv_file is None and sys.stdout.isatty()
@@ -88,6 +103,30 @@ def predict(
         terminal.say(f"{counted.total} pictures, {counted.failed} of them could not be used.")
     if counted.failed == counted.total:
         raise typer.Exit(WORK_FAILED)
+
+
+def _facts(model: "Model", table: Path | None) -> "Callable[[str], Facts] | None":
+    """What finds the facts beside a picture, as the model takes them; None where it takes none."""
+    from discern.cli.facts_file import FactsFile
+    from discern.cli.pictures import is_url
+    from discern.errors import ConfigError
+    from discern.model.facts import fact_reader
+
+    reader = fact_reader(model.info)
+    if reader is None:
+        if table is not None:
+            raise ConfigError("The model was trained without --metadata and takes none.")
+        return None
+    given = FactsFile(table, reader.spec) if table else None
+
+    def read(name: str) -> "Facts":
+        file = None if is_url(name) else name
+        try:
+            return reader.read(file, given.of(name) if given else {})
+        except ConfigError as exc:
+            raise ConfigError(f"{table}: {name}: {exc}") from exc
+
+    return read
 
 
 class _Counted:
@@ -112,7 +151,16 @@ def _write_table(answers: Iterable[Answer], model: "Model", quiet: bool) -> None
         if prediction.error is not None:
             print(f"     –  {'':<{width}}  {name}: {prediction.error}")
         elif not quiet:
-            print(f"{prediction.probability:6.1%}  {prediction.label:<{width}}  {name}")
+            line = f"{prediction.probability:6.1%}  {prediction.label:<{width}}  {name}"
+            print(line + _remark(prediction))
+
+
+def _remark(prediction: "Prediction") -> str:
+    """What must not be overlooked: that it may be none of the classes, or another one."""
+    if prediction.unknown:
+        return "  (likely none of these)"
+    others = (prediction.set or ())[1:]
+    return f"  (or {', '.join(others)})" if others else ""
 
 
 def _record(name: str, prediction: "Prediction", top_k: int) -> dict[str, Any]:
@@ -123,6 +171,8 @@ def _record(name: str, prediction: "Prediction", top_k: int) -> dict[str, Any]:
         "picture": name,
         "label": prediction.label,
         "probability": round(prediction.probability or 0.0, 6),
+        "unknown": prediction.unknown,
+        "set": prediction.set,
         "scores": scores,
     }
 
@@ -143,7 +193,9 @@ def _write_json(answers: Iterable[Answer], model: "Model", top_k: int) -> None:
 
 def _write_csv(answers: Iterable[Answer], file: TextIO) -> None:
     writer = csv.writer(file)
-    writer.writerow(["picture", "label", "probability", "error"])
+    writer.writerow(["picture", "label", "probability", "unknown", "set", "error"])
     for name, p in answers:
         probability = "" if p.probability is None else f"{p.probability:.6f}"
-        writer.writerow([name, p.label or "", probability, p.error or ""])
+        unknown = "" if p.unknown is None else str(p.unknown).lower()
+        together = "|".join(p.set or ())
+        writer.writerow([name, p.label or "", probability, unknown, together, p.error or ""])

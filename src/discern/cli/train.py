@@ -11,65 +11,81 @@ from discern.cli.terminal import Terminal
 if TYPE_CHECKING:
     from discern.model import Model
 
-TRAINING = "Training"
-
 
 def train(
     data: Annotated[Path, typer.Argument(help="A folder of pictures by class, or a CSV.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The model folder to write.")],
-    backbone: Annotated[
-        str | None,
-        typer.Option(
-            help="A short name (convnext_nano, resnet50, mobilenetv2, …), any timm name, "
-            "hf-hub:OWNER/MODEL or local-dir:FOLDER.",
-            rich_help_panel=TRAINING,
-        ),
-    ] = None,
+    backbone: options.Backbone = None,
     mode: Annotated[
         str | None,
         typer.Option(
             help="frozen (default: a head on frozen embeddings), finetune, or scratch.",
-            rich_help_panel=TRAINING,
+            rich_help_panel=options.TRAINING,
         ),
     ] = None,
     budget: Annotated[
         str | None,
         typer.Option(
             help="Time to use, as 10m or 1h: frozen first, then as much fine-tuning as fits.",
-            rich_help_panel=TRAINING,
+            rich_help_panel=options.TRAINING,
         ),
     ] = None,
-    weights: Annotated[
-        str | None, typer.Option(help="pretrained, or none.", rich_help_panel=TRAINING)
-    ] = None,
-    image_size: Annotated[
-        int | None, typer.Option(help="Side of the network's input.", rich_help_panel=TRAINING)
-    ] = None,
+    weights: options.Weights = None,
+    image_size: options.ImageSize = None,
     epochs: Annotated[
-        int | None, typer.Option(help="Epochs of fine-tuning, at most.", rich_help_panel=TRAINING)
+        int | None,
+        typer.Option(help="Epochs of fine-tuning, at most.", rich_help_panel=options.TRAINING),
     ] = None,
     flip: Annotated[
         bool | None,
         typer.Option(
             "--flip/--no-flip",
-            help="Mirror pictures when fine-tuning; not for text or digits.",
-            rich_help_panel=TRAINING,
+            help="Mirror pictures when fine-tuning, and in --views; not for text or digits.",
+            rich_help_panel=options.TRAINING,
+        ),
+    ] = None,
+    augment: Annotated[
+        str | None,
+        typer.Option(
+            help="How much fine-tuning changes pictures: none, light (default) or strong; "
+            "discern inspect --augment-preview shows it.",
+            rich_help_panel=options.TRAINING,
+        ),
+    ] = None,
+    views: Annotated[
+        int | None,
+        typer.Option(
+            help="Forms of each training picture that a frozen head learns from: 1 (default), "
+            "2: also mirrored, more: also crops.",
+            rich_help_panel=options.TRAINING,
         ),
     ] = None,
     class_weights: Annotated[
         str | None,
         typer.Option(
             help="none (default: best accuracy, honest probabilities) or balanced.",
-            rich_help_panel=TRAINING,
+            rich_help_panel=options.TRAINING,
         ),
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Of the splits and of training.", rich_help_panel=TRAINING)
+    sampling: Annotated[
+        str | None,
+        typer.Option(
+            help="How often fine-tuning shows each class: natural (default), balanced, "
+            "square-root.",
+            rich_help_panel=options.TRAINING,
+        ),
     ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(help="Settings in TOML; options here win.", rich_help_panel=TRAINING),
+    logit_adjustment: Annotated[
+        float | None,
+        typer.Option(
+            help="Answer for classes as frequent as in training (0, default), or all equally "
+            "frequent (1), so that rare ones are found more often.",
+            rich_help_panel=options.TRAINING,
+        ),
     ] = None,
+    coverage: options.Coverage = None,
+    seed: options.Seed = None,
+    config: options.Config = None,
     engine: options.Engine = "auto",
     precision: options.Precision = "auto",
     device: options.Device = "auto",
@@ -80,6 +96,7 @@ def train(
     group_column: options.GroupColumn = None,
     images: options.Images = None,
     exclude: options.Exclude = None,
+    metadata: options.Metadata = None,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -99,15 +116,24 @@ def train(
         "weights": weights,
         "image_size": image_size,
         "seed": seed,
+        "metadata": options.names(metadata) or None,
         "engine": None if engine == "auto" else engine,
         "precision": None if precision == "auto" else precision,
         "device": None if device == "auto" else device,
         "split": {"seed": seed},
-        "head": {"class_weights": class_weights},
-        "finetune": {"epochs": epochs, "flip": flip},
+        "logit_adjustment": logit_adjustment,
+        "head": {"class_weights": class_weights, "views": views},
+        "finetune": {
+            "epochs": epochs,
+            "flip": flip,
+            "class_weights": class_weights,
+            "sampling": sampling,
+            "augment": augment,
+        },
+        "proof": {"coverage": coverage},
     }
     base = read_settings(TrainConfig, config) if config else TrainConfig()
-    settings = settings_from(TrainConfig, _given(flags), "options", base)
+    settings = settings_from(TrainConfig, options.given(flags), "options", base)
     terminal = Terminal(as_json, quiet)
     dataset = load_dataset(
         data,
@@ -118,15 +144,10 @@ def train(
         group_column=group_column,
         images=images,
         exclude=exclude or (),
+        metadata=settings.metadata,
     )
     model = train_model(dataset, output, settings, overwrite=overwrite, progress=terminal)
     terminal.result(_summary(model, data), _document(model))
-
-
-def _given(flags: dict[str, Any]) -> dict[str, Any]:
-    """The flags that were given, without empty groups."""
-    nested = {k: _given(v) if isinstance(v, dict) else v for k, v in flags.items()}
-    return {key: value for key, value in nested.items() if value is not None and value != {}}
 
 
 def _document(model: "Model") -> dict[str, Any]:

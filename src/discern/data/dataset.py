@@ -1,7 +1,7 @@
 """The dataset: an immutable, columnar table of samples; never their pixels."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
@@ -44,6 +44,7 @@ class Dataset:
 
     Paths are relative to `root` where they lie inside it. `source` says in a line what was
     taken for what. `given` keeps the splits as the source had them once `splits` are made.
+    `metadata` are facts beside the pictures, by name, as they are written.
     """
 
     root: Path
@@ -53,22 +54,35 @@ class Dataset:
     groups: StringArray
     source: str = ""
     given: StringArray | None = field(default=None, repr=False)
+    metadata: Mapping[str, StringArray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("paths", "labels", "splits", "groups", "given"):
             if (column := getattr(self, name)) is not None:
                 object.__setattr__(self, name, _frozen(column, len(self.paths)))
+        metadata = {name: _frozen(column, len(self)) for name, column in self.metadata.items()}
+        object.__setattr__(self, "metadata", metadata)
 
     @classmethod
-    def from_rows(cls, root: Path, rows: Iterable[Row], source: str = "") -> "Dataset":
-        """Stream rows into columns; DatasetError for a name that is not valid UTF-8."""
-        pieces: tuple[list[StringArray], ...] = ([], [], [], [])
+    def from_rows(
+        cls,
+        root: Path,
+        rows: Iterable[tuple[str, ...]],
+        source: str = "",
+        metadata: Sequence[str] = (),
+    ) -> "Dataset":
+        """Stream rows into columns; DatasetError for a name that is not valid UTF-8.
+
+        A row is a `Row`, with a value more for each name in `metadata`.
+        """
+        pieces: tuple[list[StringArray], ...] = tuple([] for _ in (*Row._fields, *metadata))
         stream = iter(rows)
         while chunk := list(islice(stream, _CHUNK)):
             for piece, values in zip(pieces, zip(*chunk, strict=True), strict=True):
                 piece.append(_column(values))
-        paths, labels, splits, groups = (_joined(piece) for piece in pieces)
-        return cls(root, paths, labels, splits, groups, source)
+        paths, labels, splits, groups, *facts = (_joined(piece) for piece in pieces)
+        beside = dict(zip(metadata, facts, strict=True))
+        return cls(root, paths, labels, splits, groups, source, metadata=beside)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -99,6 +113,7 @@ class Dataset:
             splits=self.splits[mask],
             groups=self.groups[mask],
             given=None if self.given is None else self.given[mask],
+            metadata={name: column[mask] for name, column in self.metadata.items()},
         )
 
     def select(self, split: str) -> "Dataset":
@@ -134,10 +149,12 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256, in hex, over the sorted rows of path, label and given split."""
+        """SHA-256, in hex, over the sorted rows of path, label, given split and metadata."""
         digest = hashlib.sha256()
         end = np.array("\0", dtype=STRING)  # no path can contain it, so that rows cannot blur
         rows = self.paths + end + self.labels + end + self._given + end
+        for name, column in sorted(self.metadata.items()):
+            rows = rows + np.array(f"{name}\0", dtype=STRING) + column + end
         rows.sort()
         for start in range(0, len(rows), _CHUNK):
             digest.update("".join(rows[start : start + _CHUNK].tolist()).encode())

@@ -1,4 +1,4 @@
-"""How names and numbers are written on the report's page."""
+"""How names and numbers are written on pages of HTML."""
 
 from __future__ import annotations
 
@@ -8,11 +8,25 @@ import re
 # All but the characters that XML 1.0 allows, less the C1 controls; lone surrogates come from
 # file names that are not UTF-8.
 UNHELD = re.compile(r"[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+LONGEST_NAME = 80  # characters
 
 
 def text(value: str) -> str:
     """Any string as page text: escaped, and without what neither HTML nor UTF-8 can hold."""
     return html.escape(UNHELD.sub("\N{REPLACEMENT CHARACTER}", value))
+
+
+def name(value: str) -> str:
+    """A name as page text, clipped."""
+    return text(clipped(value))
+
+
+def clipped(value: str) -> str:
+    """A name; of one that is very long, the beginning and the end."""
+    if len(value) <= LONGEST_NAME:
+        return value
+    half = LONGEST_NAME // 2
+    return f"{value[: half - 1]}…{value[-half:]}"
 
 
 def percent(share: float) -> str:

@@ -12,6 +12,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
+from typing import BinaryIO
 
 import numpy as np
 from PIL import (
@@ -78,7 +79,7 @@ def decode(
     whatever else is wrong with the bytes.
     """
     _check_bytes(len(data), limits)
-    name, plugin = _recognise(data)
+    name, plugin = recognise(data)
     try:
         image = plugin(BytesIO(data))
         _check_size(image, limits)
@@ -92,6 +93,32 @@ def decode(
         raise PictureLimitError(str(exc)) from exc
     except Exception as exc:  # hostile bytes make Pillow raise nearly anything
         raise PictureFormatError(_reason(name, exc)) from exc
+
+
+@dataclass(frozen=True)
+class PictureHeader:
+    """What a file's beginning says of its picture: upright width and height in pixels."""
+
+    format: str
+    width: int
+    height: int
+
+
+def read_header(data: bytes, limits: PictureLimits = DEFAULT_LIMITS) -> PictureHeader:
+    """Format and upright size, without decoding any pixel; raises as `decode` does."""
+    _check_bytes(len(data), limits)
+    name, plugin = recognise(data)
+    try:
+        image = plugin(BytesIO(data))
+        _check_size(image, limits)
+    except PictureError:
+        raise
+    except Exception as exc:
+        raise PictureFormatError(_reason(name, exc)) from exc
+    # Pillow's TIFF reader gives the upright size already.
+    turned = name != "TIFF" and _orientation(image.info.get("exif")) >= 5
+    width, height = reversed(image.size) if turned else image.size
+    return PictureHeader(name, width, height)
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
@@ -111,13 +138,13 @@ class _JpegFile(JpegImagePlugin.JpegImageFile):
         """Skipped: it parses all of EXIF, slowly and with warnings, for a value of no use here."""
 
 
-_Plugin = Callable[[BytesIO], ImageFile.ImageFile]
+_Plugin = Callable[[BinaryIO], ImageFile.ImageFile]
 
 _TIFF_BEGINNINGS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _AVIF_BRANDS = (b"avif", b"avis", b"mif1", b"msf1")
 
 
-def _recognise(data: bytes) -> tuple[str, _Plugin]:
+def recognise(data: bytes) -> tuple[str, _Plugin]:
     """The format's name and Pillow's reader for it, by the file's first bytes."""
     if data.startswith(b"\xff\xd8\xff"):
         return "JPEG", _JpegFile

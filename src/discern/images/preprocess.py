@@ -123,6 +123,17 @@ def picture_to_input(
     return to_input(decode(data, at_least=at_least, limits=limits), spec)
 
 
+def seen_box(height: int, width: int, spec: PreprocessSpec) -> tuple[float, float, float, float]:
+    """(left, top, right, bottom) of what the model sees, in pixels of an upright picture.
+
+    Where it is given a border, the box reaches beyond the picture.
+    """
+    to_height, to_width = _resized(height, width, spec)
+    top, bottom = _seen(height, to_height, spec.height)
+    left, right = _seen(width, to_width, spec.width)
+    return left, top, right, bottom
+
+
 def _require(holds: bool, key: str, value: object, expected: object) -> None:
     if not holds:
         raise ConfigError(f"preprocess: {key} is {value!r}; expected {expected}.")
@@ -155,6 +166,14 @@ class _Cut(NamedTuple):
     length: int  # what this stretch is resized to
     kept: slice  # of those, what the model sees
     place: slice  # where, among the pixels it sees; the rest is border
+
+
+def _seen(side: int, resized: int, wanted: int) -> tuple[float, float]:
+    """Where the `wanted` pixels that the model sees begin and end on one side of the picture."""
+    cut = _cut(side, resized, wanted)
+    scale = side / resized
+    first = cut.start + (cut.kept.start - cut.place.start) * scale
+    return first, first + wanted * scale
 
 
 _SLACK = 32  # pixels

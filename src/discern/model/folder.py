@@ -5,7 +5,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +14,8 @@ from discern.errors import ModelDamagedError, OutputError
 from discern.model.info import RESTORE, ModelInfo, read_info
 
 INFO, GRAPH = "model.json", "model.onnx"
+TAIL = "tail.onnx"  # from what the graph pools to logits: heat maps are made with it
+UNKNOWN = "unknown.npz"  # arrays of the "none of these" score
 SEEN = "seen.npy"  # uint64 [n], sorted: short hashes of the pictures that took part in training
 
 
@@ -33,21 +35,28 @@ def _is_empty(folder: Path) -> bool:
     return folder.is_dir() and not any(folder.iterdir())
 
 
+Describe = Callable[[Path, ModelInfo], Mapping[str, bytes]]  # a folder → files that tell of it
+
+
 def save_folder(
-    folder: Path, info: ModelInfo, files: Mapping[str, bytes | Path], *, overwrite: bool = False
+    folder: Path,
+    info: ModelInfo,
+    files: Mapping[str, bytes | Path],
+    *,
+    overwrite: bool = False,
+    describe: Describe = lambda _folder, _info: {},
 ) -> ModelInfo:
     """Write `files` (by relative name) and `model.json` to a sibling, then rename it into place.
 
-    Returns the info with the files' hashes. OutputError where it cannot be written; then
-    nothing is left behind, and what was there before still is.
+    `describe` sees the complete sibling and gives more files, such as a report of it. Returns the
+    info with the files' hashes. OutputError where it cannot be written; then nothing is left
+    behind, and what was there before still is.
     """
     check_output(folder, overwrite)
     target = folder.resolve()  # through a link, what it leads to is replaced, not the link
     with writing(folder), _staged(target) as stage:
-        for name, content in files.items():
-            _write(stage / name, content)
-        info = replace(info, files={name: _sha256(stage / name) for name in sorted(files)})
-        _write(stage / INFO, info.to_json().encode())
+        info = _fill(stage, replace(info, files={}), files)
+        info = _fill(stage, info, describe(stage, info))
         _swap(stage, target, overwrite)
     return info
 
@@ -98,6 +107,16 @@ def _staged(folder: Path) -> Iterator[Path]:
         yield stage
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+
+
+def _fill(stage: Path, info: ModelInfo, files: Mapping[str, bytes | Path]) -> ModelInfo:
+    """Write these files and a `model.json` that knows them and what is there already."""
+    for name, content in files.items():
+        _write(stage / name, content)
+    hashes = dict(info.files) | {name: _sha256(stage / name) for name in files}
+    info = replace(info, files=dict(sorted(hashes.items())))
+    _write(stage / INFO, info.to_json().encode())
+    return info
 
 
 def _write(path: Path, content: bytes | Path) -> None:

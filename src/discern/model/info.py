@@ -27,8 +27,11 @@ class ModelInfo:
     versions: Mapping[str, str]
     created: str  # ISO 8601, UTC
     metrics: Mapping[str, Any] = field(default_factory=dict)  # by split, with intervals
-    unknown_threshold: float | None = None
-    prediction_set_threshold: float | None = None
+    calibration: Mapping[str, Any] = field(default_factory=dict)  # the method, and its errors
+    prediction_sets: Mapping[str, Any] | None = None  # what PredictionSets is read from
+    unknown: Mapping[str, Any] | None = None  # how "none of these" was chosen; unknown.npz has it
+    metadata: Mapping[str, Any] | None = None  # what MetadataSpec is read from
+    features: str | None = None  # the graph's tensor that heat maps are made from
     inputs: tuple[str, ...] = ("images",)
     outputs: tuple[str, ...] = ("probabilities", "embedding")
     task: str = "classification"

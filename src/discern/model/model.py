@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from discern.images import PictureLimits
-from discern.model.folder import GRAPH, SEEN, load_info
+from discern.model.folder import GRAPH, SEEN, UNKNOWN, load_info
 from discern.model.info import ModelInfo
+from discern.model.interpreter import Interpreter, interpreter_of
 from discern.model.reference import Reference, read_references
 from discern.runtime.choose import open_engine
 from discern.runtime.engine import Goal, Images
@@ -28,6 +29,11 @@ class Model:
     @property
     def graph(self) -> Path:
         return self.path / GRAPH
+
+    @cached_property
+    def interpreter(self) -> Interpreter:
+        """What the graph's outputs mean, by all the rules that the folder holds."""
+        return interpreter_of(self.info, lambda: (self.path / UNKNOWN).read_bytes())
 
     @cached_property
     def references(self) -> list[Reference]:
@@ -50,9 +56,14 @@ class Model:
         device: str = "auto",
         goal: Goal = "throughput",
         measure: bool = False,
+        coverage: float | None = None,
         limits: PictureLimits = PictureLimits(),
     ) -> Predictor:
-        """A predictor for one goal; `measure` lets `auto` spend seconds on finding the fastest."""
+        """A predictor for one goal; `measure` lets `auto` spend seconds on finding the fastest.
+
+        `coverage` is that of the sets of labels; ConfigError where it cannot be promised.
+        """
+        interpret = self.interpreter.covering(coverage)
         wanted = (measure or precision == "bf16") and self.references
         opened = open_engine(
             self.graph,
@@ -62,7 +73,7 @@ class Model:
             device=device,
             goal=goal,
         )
-        return Predictor(opened, self.info.preprocess, self.info.labels, limits)
+        return Predictor(opened, self.info.preprocess, interpret, limits)
 
     def predict(self, pictures: Picture | Iterable[Picture]) -> list[Prediction]:
         """Predictions for one picture or many: paths, encoded bytes or Pillow images."""

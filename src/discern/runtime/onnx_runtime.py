@@ -5,7 +5,17 @@ from pathlib import Path
 import onnxruntime as ort
 
 from discern.errors import EngineError
-from discern.runtime.engine import Goal, Images, Outputs, in_batches, joined, reason
+from discern.runtime.engine import (
+    METADATA,
+    Goal,
+    Images,
+    Inputs,
+    Metadata,
+    Outputs,
+    in_turn,
+    joined,
+    reason,
+)
 from discern.runtime.machine import cores
 
 GPU_BATCH = 64
@@ -17,7 +27,7 @@ class OnnxRuntimeEngine:
     name = "onnxruntime"
     precision = "f32"
 
-    def __init__(self, graph: Path, precision: str, goal: Goal, device: str) -> None:
+    def __init__(self, graph: Path | bytes, precision: str, goal: Goal, device: str) -> None:
         if precision != "f32":
             raise EngineError(
                 f"ONNX Runtime runs f32 only, not {precision}. Use --engine openvino."
@@ -26,15 +36,18 @@ class OnnxRuntimeEngine:
             _require_cuda()
         self.device = device
         self.batch_size = GPU_BATCH if self.device == "cuda" else 1
-        self._session = _session(graph, goal, self.device)
+        self._session = open_session(graph, goal, self.device)
         self._outputs = [output.name for output in self._session.get_outputs()]
+        shapes = {value.name: value.shape for value in self._session.get_inputs()}
+        self.metadata_size = int(shapes[METADATA][1]) if METADATA in shapes else 0
 
-    def run(self, images: Images) -> Outputs:
-        return joined([self._run(batch) for batch in in_batches(images, self.batch_size)])
+    def run(self, images: Images, metadata: Metadata | None = None) -> Outputs:
+        batches = in_turn(images, metadata, self.metadata_size, self.batch_size)
+        return joined([self._run(batch) for batch in batches])
 
-    def _run(self, batch: Images) -> Outputs:
+    def _run(self, batch: Inputs) -> Outputs:
         try:
-            values = self._session.run(self._outputs, {"images": batch})
+            values = self._session.run(self._outputs, batch)
         except Exception as exc:  # ORT raises its own types, bound per build, with no common base
             raise EngineError(f"ONNX Runtime cannot run the graph: {reason(exc)}") from exc
         return dict(zip(self._outputs, values, strict=True))
@@ -47,7 +60,10 @@ def _require_cuda() -> None:
         )
 
 
-def _session(graph: Path, goal: Goal, device: str) -> ort.InferenceSession:
+def open_session(
+    graph: Path | bytes, goal: Goal = "throughput", device: str = "cpu"
+) -> ort.InferenceSession:
+    """ONNX Runtime's session of a graph, a file or serialised; EngineError if it cannot load it."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1 if goal == "throughput" else cores()
     options.inter_op_num_threads = 1
@@ -60,4 +76,5 @@ def _session(graph: Path, goal: Goal, device: str) -> ort.InferenceSession:
     try:
         return ort.InferenceSession(graph, options, providers=providers)
     except Exception as exc:  # as in `_run`
-        raise EngineError(f"ONNX Runtime cannot load {graph}: {reason(exc)}") from exc
+        name = graph if isinstance(graph, Path) else "the graph"
+        raise EngineError(f"ONNX Runtime cannot load {name}: {reason(exc)}") from exc

@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from discern.errors import EngineError
-from discern.runtime.engine import Goal, Images, Outputs, in_batches, joined, reason
+from discern.runtime.engine import (
+    METADATA,
+    Goal,
+    Images,
+    Inputs,
+    Metadata,
+    Outputs,
+    in_turn,
+    joined,
+    reason,
+)
 from discern.runtime.machine import cores
 
 
@@ -52,15 +62,19 @@ class OpenVinoEngine:
         self.precision = precision
         self._compiled = _compile(graph, precision, goal)
         self._names = [output.get_any_name() for output in self._compiled.outputs]
+        shapes = {each.get_any_name(): each.partial_shape for each in self._compiled.inputs}
+        self._inputs = list(shapes)
+        self.metadata_size = shapes[METADATA][1].get_length() if METADATA in shapes else 0
         self._own = threading.local()  # an infer request belongs to one thread
 
-    def run(self, images: Images) -> Outputs:
-        return joined([self._run(batch) for batch in in_batches(images, 1)])
+    def run(self, images: Images, metadata: Metadata | None = None) -> Outputs:
+        batches = in_turn(images, metadata, self.metadata_size, self.batch_size)
+        return joined([self._run(batch) for batch in batches])
 
-    def _run(self, batch: Images) -> Outputs:
+    def _run(self, batch: Inputs) -> Outputs:
         request = self._request()
         try:
-            request.infer([batch], share_inputs=True)
+            request.infer([batch[name] for name in self._inputs], share_inputs=True)
         except RuntimeError as exc:
             raise EngineError(f"OpenVINO cannot run the graph: {reason(exc)}") from exc
         # The request's tensors are written over by the next call.
@@ -83,7 +97,8 @@ def _compile(graph: Path, precision: str, goal: Goal) -> Any:
     }
     try:
         model = _core().read_model(graph)
-        model.reshape({"images": [1, *model.input("images").partial_shape[1:]]})
+        shapes = {each.get_any_name(): each.partial_shape for each in model.inputs}
+        model.reshape({name: [1, *shape[1:]] for name, shape in shapes.items()})
         with _signal_stack_kept():
             return _core().compile_model(model, "CPU", settings)
     except RuntimeError as exc:

@@ -4,14 +4,15 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from itertools import islice, repeat
 from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from discern.errors import PictureError, PictureFormatError
-from discern.images import PictureLimits, PreprocessSpec, picture_to_input, read_bytes, to_input
+from discern.images import PictureLimits, PreprocessSpec, decode, read_bytes, to_input
 from discern.images.decode import upright
 from discern.runtime.engine import Engine, Images, Outputs
 from discern.runtime.machine import cores
@@ -19,6 +20,7 @@ from discern.runtime.machine import cores
 # A file, an encoded picture, a Pillow image, or what gives the encoded picture when it is called
 # (and may raise PictureError): a fetch, say, which then runs beside others.
 Picture = str | os.PathLike[str] | bytes | Image.Image | Callable[[], bytes]
+Facts = npt.NDArray[np.float32] | None  # a picture's metadata [M]; None where nothing is known
 In = TypeVar("In")
 Out = TypeVar("Out")
 
@@ -32,12 +34,23 @@ def to_pixels(
 
     A Pillow image is turned upright, laid on white and scaled to 8 bits as its file would be.
     """
+    return to_input(opened(picture, spec, limits), spec)
+
+
+def opened(
+    picture: Picture, spec: PreprocessSpec, limits: PictureLimits = PictureLimits()
+) -> Image.Image:
+    """The upright picture that is resized and cropped to what a model sees.
+
+    A large JPEG may have been decoded at a fraction of its size. Raises PictureError.
+    """
     if isinstance(picture, Image.Image):
-        return to_input(_upright_copy(picture), spec)
+        return _upright_copy(picture)
     if callable(picture):
-        return picture_to_input(picture(), spec, limits)
-    data = picture if isinstance(picture, bytes) else read_bytes(picture, limits)
-    return picture_to_input(data, spec, limits)
+        data = picture()
+    else:
+        data = picture if isinstance(picture, bytes) else read_bytes(picture, limits)
+    return decode(data, at_least=spec.target if spec.scaled_decode else None, limits=limits)
 
 
 def _upright_copy(image: Image.Image) -> Image.Image:
@@ -53,27 +66,50 @@ def run_pictures(
     spec: PreprocessSpec,
     limits: PictureLimits = PictureLimits(),
     workers: int | None = None,
+    metadata: Iterable[Facts] | None = None,
 ) -> Iterator[Outputs | PictureError]:
     """Each picture's outputs (without the batch dimension) or what is wrong with it, in order.
 
-    Memory does not grow with the number of pictures: only a few tasks per core are in flight.
+    `metadata` goes along with the pictures, as many rows as there are pictures: ValueError else.
+    Memory does not grow with their number: only a few tasks per core are in flight.
     """
 
-    def answer(chunk: Sequence[Picture]) -> list[Outputs | PictureError]:
+    def answer(chunk: Sequence[tuple[Picture, Facts]]) -> list[Outputs | PictureError]:
         return _answer(chunk, engine, spec, limits)
 
+    pairs: Iterable[tuple[Picture, Facts]]
+    if metadata is None:
+        pairs = zip(pictures, repeat(None), strict=False)
+    else:
+        pairs = zip(pictures, metadata, strict=True)
     size = max(CHUNK, engine.batch_size)
-    for answers in ordered_map(answer, chunks(pictures, size), workers or cores()):
+    for answers in ordered_map(answer, chunks(pairs, size), workers or cores()):
         yield from answers
 
 
 def _answer(
-    chunk: Sequence[Picture], engine: Engine, spec: PreprocessSpec, limits: PictureLimits
+    chunk: Sequence[tuple[Picture, Facts]],
+    engine: Engine,
+    spec: PreprocessSpec,
+    limits: PictureLimits,
 ) -> list[Outputs | PictureError]:
-    pixels = [_pixels_or_error(picture, spec, limits) for picture in chunk]
-    good = [p for p in pixels if not isinstance(p, PictureError)]
-    rows = iter(unstacked(engine.run(np.stack(good)), len(good)) if good else ())
+    pixels = [_pixels_or_error(picture, spec, limits) for picture, _ in chunk]
+    pairs = zip(pixels, (facts for _, facts in chunk), strict=True)
+    rows = _run([(p, facts) for p, facts in pairs if not isinstance(p, PictureError)], engine)
     return [p if isinstance(p, PictureError) else next(rows) for p in pixels]
+
+
+def _run(good: Sequence[tuple[Images, Facts]], engine: Engine) -> Iterator[Outputs]:
+    """Each picture's outputs; only where some have metadata does the engine hear of it."""
+    if not good:
+        return iter(())
+    images = np.stack([pixels for pixels, _ in good])
+    known = [facts for _, facts in good if facts is not None]
+    if not known:
+        return unstacked(engine.run(images), len(good))
+    nothing = np.zeros_like(known[0])
+    metadata = np.stack([nothing if facts is None else facts for _, facts in good])
+    return unstacked(engine.run(images, metadata), len(good))
 
 
 def _pixels_or_error(

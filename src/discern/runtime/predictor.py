@@ -1,6 +1,6 @@
 """Pictures to predictions: labels with probabilities, streaming and in order."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,20 +9,24 @@ import numpy.typing as npt
 from discern.errors import PictureError
 from discern.images import PictureLimits, PreprocessSpec
 from discern.runtime.engine import Engine, Outputs
-from discern.runtime.pipeline import Picture, run_pictures
+from discern.runtime.pipeline import Facts, Picture, run_pictures
 
 
 @dataclass(frozen=True)
 class Prediction:
     """What the model says about one picture; `scores` has every label, most probable first.
 
-    A picture that could not be read has an `error` and no label.
+    A picture that could not be read has an `error` and no label. `unknown` says whether it is
+    likely none of the classes, `set` holds the labels that cover the truth as often as promised,
+    most probable first; both are None where the model does not carry them.
     """
 
     label: str | None
     probability: float | None
     scores: dict[str, float]
     error: str | None = None
+    unknown: bool | None = None
+    set: tuple[str, ...] | None = None
 
     @classmethod
     def of(cls, labels: Sequence[str], probabilities: npt.NDArray[np.float32]) -> "Prediction":
@@ -38,6 +42,9 @@ class Prediction:
         return dict(list(self.scores.items())[:k])
 
 
+Interpret = Callable[[Outputs], Prediction]  # one picture's outputs [C], [D] → what they mean
+
+
 class Predictor:
     """A graph in an engine, with what is needed to use it."""
 
@@ -45,26 +52,35 @@ class Predictor:
         self,
         engine: Engine,
         preprocess: PreprocessSpec,
-        labels: Sequence[str],
+        interpret: Interpret,
         limits: PictureLimits = PictureLimits(),
     ) -> None:
         self.engine = engine
         self.preprocess = preprocess
-        self.labels = tuple(labels)
+        self.interpret = interpret
         self.limits = limits
 
     def predict(
-        self, pictures: Iterable[Picture], workers: int | None = None
+        self,
+        pictures: Iterable[Picture],
+        workers: int | None = None,
+        metadata: Iterable[Facts] | None = None,
     ) -> Iterator[Prediction]:
-        """One prediction for each picture, in order; reads ahead no more than it must."""
-        for answer in self.outputs(pictures, workers):
+        """One prediction for each picture, in order; reads ahead no more than it must.
+
+        `metadata` goes along with the pictures: what `MetadataSpec.encode` gives for each, or None.
+        """
+        for answer in self.outputs(pictures, workers, metadata):
             if isinstance(answer, PictureError):
                 yield Prediction(None, None, {}, error=str(answer))
             else:
-                yield Prediction.of(self.labels, answer["probabilities"])
+                yield self.interpret(answer)
 
     def outputs(
-        self, pictures: Iterable[Picture], workers: int | None = None
+        self,
+        pictures: Iterable[Picture],
+        workers: int | None = None,
+        metadata: Iterable[Facts] | None = None,
     ) -> Iterator[Outputs | PictureError]:
         """The graph's raw outputs for each picture: probabilities [C], embedding [D]."""
-        return run_pictures(pictures, self.engine, self.preprocess, self.limits, workers)
+        return run_pictures(pictures, self.engine, self.preprocess, self.limits, workers, metadata)

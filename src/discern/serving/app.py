@@ -100,7 +100,7 @@ def build_app(catalog: Catalog, parts: Parts) -> ASGIApp:
         predict.router(catalog, settings, parts.fetcher, metrics, parts.tracer),
         model_page.router(catalog, settings, bool(parts.gate.keys)),
         tensorflow_rest.router(catalog, settings),
-        open_inference_rest.router(catalog, settings),
+        open_inference_rest.router(catalog, settings, lambda: parts.ready(catalog)),
         health.router(lambda: parts.ready(catalog), metrics),
         docs_page.router("openapi.json"),
         site.router(),

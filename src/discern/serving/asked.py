@@ -2,12 +2,16 @@
 
 import base64
 import binascii
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from discern.errors import MediaTypeError, RequestError
+from discern.runtime.engine import METADATA
+from discern.serving.facts import NOTHING
 from discern.serving.json_body import parse_object
-from discern.serving.multipart import parse_multipart
+from discern.serving.multipart import Part, parse_multipart
 from discern.serving.settings import RequestLimits
 
 HELP = (
@@ -18,11 +22,15 @@ HELP = (
 
 @dataclass(frozen=True)
 class Asked:
-    """One picture: its bytes, or where to fetch them; `name` is what the client calls it."""
+    """One picture: its bytes, or where to fetch them; `name` is what the client calls it.
+
+    `metadata` holds what is known beside it, by name.
+    """
 
     name: str | None = None
     data: bytes | None = None
     url: str | None = None
+    metadata: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,8 +66,39 @@ def _form(content_type: str, body: bytes, limits: RequestLimits) -> Question:
     files = [part for part in parts if part.filename is not None]
     if not files:
         raise RequestError("The form has no file. Send it as: curl -F file=@picture.jpg …")
-    asked = [Asked(name=part.filename or None, data=part.data) for part in files]
+    asked = [
+        Asked(name=part.filename or None, data=part.data, metadata=facts)
+        for part, facts in zip(files, _form_facts(parts, len(files)), strict=True)
+    ]
     return Question(asked, many=len(asked) > 1)
+
+
+def _form_facts(parts: list[Part], files: int) -> list[Mapping[str, object]]:
+    """Each file's facts: of the form's field "metadata", an object or a list of them in order."""
+    fields = [part for part in parts if part.filename is None and part.name == METADATA]
+    if not fields:
+        return [NOTHING] * files
+    if len(fields) > 1:
+        raise RequestError(f"{METADATA} is sent {len(fields)} times; send it once, as a list.")
+    try:
+        given = json.loads(fields[0].data)
+    except (ValueError, RecursionError) as exc:
+        raise RequestError(f"{METADATA} is not JSON: {exc}.") from exc
+    given = given if isinstance(given, list) else [given]
+    if len(given) != files:
+        raise RequestError(
+            f"{METADATA} has {len(given)} entries for {files} files; send a list of one object "
+            "for each, in order. Where nothing is known, it is {}."
+        )
+    return [_facts(entry) for entry in given]
+
+
+def _facts(given: Any) -> Mapping[str, object]:
+    if given is None:
+        return NOTHING
+    if not isinstance(given, dict):
+        raise RequestError(f'{METADATA} must be an object of facts: {{"NAME": VALUE, …}}.')
+    return given
 
 
 def _document(body: bytes) -> Question:
@@ -73,15 +112,17 @@ def _document(body: bytes) -> Question:
 
 
 def _named(entry: Any) -> Asked:
-    """{"url": …} or {"image": …}."""
-    if isinstance(entry, dict) and len(entry) == 1:
-        (key, value), *_ = entry.items()
+    """{"url": …} or {"image": …}, with "metadata" beside it if there are any."""
+    if isinstance(entry, dict) and len(keys := entry.keys() - {METADATA}) == 1:
+        (key,), facts = keys, _facts(entry.get(METADATA))
+        value = entry[key]
         if key == "url" and isinstance(value, str) and value:
-            return Asked(name=value, url=value)
+            return Asked(name=value, url=value, metadata=facts)
         if key == "image" and isinstance(value, str) and value:
-            return Asked(data=_decoded(value))
+            return Asked(data=_decoded(value), metadata=facts)
     raise RequestError(
-        'Expected {"url": "https://…"}, {"image": "BASE64"}, or {"pictures": [those]}.'
+        'Expected {"url": "https://…"}, {"image": "BASE64"}, or {"pictures": [those]}; '
+        'each may have "metadata", an object, beside it.'
     )
 
 

@@ -8,13 +8,21 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
-from discern.runtime.engine import Engine, Images, Outputs
+from discern.runtime.engine import Engine, Images, Metadata, Outputs
 from discern.serving.line import Job, Line
 
 QUEUED_BATCHES = 4  # that may wait or be worked on
+
+
+class _Inputs(NamedTuple):
+    """What one request brings."""
+
+    images: Images
+    metadata: Metadata | None
 
 
 class Batcher:
@@ -37,9 +45,12 @@ class Batcher:
         self._engine, self._seconds, self._batched = engine, seconds, batched
         threading.Thread(target=self._work, name="batcher", daemon=True).start()
 
-    async def run(self, images: Images, deadline: float) -> Outputs:
+    async def run(
+        self, images: Images, deadline: float, metadata: Metadata | None = None
+    ) -> Outputs:
         """The engine's outputs for these pictures; raises as `Line.ask`, and EngineError."""
-        outputs: Outputs = await self.line.ask(images, deadline, len(images))
+        inputs = _Inputs(images, metadata)
+        outputs: Outputs = await self.line.ask(inputs, deadline, len(images))
         return outputs
 
     def close(self) -> None:
@@ -80,9 +91,21 @@ class Batcher:
             start = stop
         del job, jobs, outputs  # an exception knows the frames it came through: see `Line.ask`
 
-    def _outputs(self, images: list[Images]) -> Outputs | Exception:
+    def _outputs(self, parts: list[_Inputs]) -> Outputs | Exception:
         """What the engine gives, or its failure: who asked is told, and the thread goes on."""
         try:
-            return self._engine.run(np.concatenate(images))
+            images = np.concatenate([part.images for part in parts])
+            return self._engine.run(images, self._metadata(parts))
         except Exception as exc:
             return exc
+
+    def _metadata(self, parts: list[_Inputs]) -> Metadata | None:
+        """All requests' metadata [N, M], zeros where nothing is known; None if nowhere."""
+        if all(part.metadata is None for part in parts):
+            return None
+        size = self._engine.metadata_size
+        rows = [
+            np.zeros((len(p.images), size), np.float32) if p.metadata is None else p.metadata
+            for p in parts
+        ]
+        return np.concatenate(rows)

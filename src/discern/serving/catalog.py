@@ -10,7 +10,11 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from discern.model import ModelInfo
-from discern.runtime.engine import Images, Outputs
+from discern.model.facts import FactReader
+from discern.model.interpreter import Interpreter
+from discern.runtime import Prediction
+from discern.runtime.engine import Images, Metadata, Outputs
+from discern.serving.facts import NOTHING, Given
 
 State = Literal["loading", "available", "unloading", "end"]
 
@@ -19,29 +23,63 @@ class Servable(Protocol):
     """One version of one model. Deadlines are times of `time.monotonic()`.
 
     Behind a gateway, a version that is taken out of service may be succeeded by another within
-    one request. So `version` and `info` are to be read after an answer, before another await.
+    one request. So what stands below is to be read after an answer, before another await.
     """
 
     name: str
     version: str
     info: ModelInfo
+    interpreter: Interpreter
+    facts: FactReader | None  # what it takes beside the picture; None for nothing
 
-    async def picture(self, data: bytes, deadline: float) -> Outputs:
+    async def picture(self, data: bytes, deadline: float, metadata: Given = NOTHING) -> Outputs:
         """One encoded picture's outputs, without a batch dimension: probabilities [C], …
 
-        Raises PictureError, OverloadedError, DeadlineError, EngineError, UpstreamError.
+        What is known beside it is given as facts by name or as a row [M]. Raises PictureError,
+        RequestError for facts that the model does not take, OverloadedError, DeadlineError,
+        EngineError, UpstreamError.
         """
         ...
 
-    async def pixels(self, images: Images, deadline: float) -> Outputs:
+    async def pixels(
+        self, images: Images, deadline: float, metadata: Metadata | None = None
+    ) -> Outputs:
         """The outputs for pictures that are prepared already, uint8 [N, H, W, 3]; [N, …] each.
 
-        Raises RequestError for pixels of another shape, and what `picture` raises.
+        `metadata` [N, M] is what is known beside them. Raises RequestError for inputs of another
+        shape, and what `picture` raises.
+        """
+        ...
+
+    async def predict(
+        self,
+        data: bytes,
+        deadline: float,
+        metadata: Given = NOTHING,
+        coverage: float | None = None,
+    ) -> Prediction:
+        """What one encoded picture's outputs mean, by all the rules that the model carries.
+
+        RequestError for a `coverage` of sets that it cannot promise, and what `picture` raises.
+        """
+        ...
+
+    @property
+    def explains(self) -> bool:
+        """Whether there are heat maps."""
+        ...
+
+    async def heatmap(
+        self, data: bytes, label: str, deadline: float, metadata: Given = NOTHING
+    ) -> bytes | None:
+        """A PNG to lay over an encoded picture: what in it spoke for the label.
+
+        None where there is none. Raises what `picture` raises.
         """
         ...
 
     async def file(self, name: str) -> bytes | None:
-        """A file of the model folder that people may see: its report, a reference picture."""
+        """A file of the model folder that its users need: its report, a reference picture, …"""
         ...
 
 

@@ -73,9 +73,11 @@ class Line:
         """What a thread makes of `task`.
 
         Raises what the thread raises, OverloadedError at once if too much is waiting, and
-        DeadlineError when the deadline passes first.
+        DeadlineError when the deadline passes first. A task of no pictures is the rest of what
+        was taken on before: however much is waiting, it is not refused.
         """
-        self.admit()
+        if pictures or self._closed:
+            self.admit()
         loop, now = asyncio.get_running_loop(), time.monotonic()
         if deadline <= now:
             raise DeadlineError(TOO_LATE)

@@ -1,26 +1,32 @@
 """A model in an engine of this process."""
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from discern.errors import ModelDamagedError, RequestError
 from discern.images import PictureLimits
 from discern.model import Model, ModelInfo, load
+from discern.model.facts import FactReader, fact_reader
+from discern.model.folder import UNKNOWN
+from discern.model.interpreter import Interpreter
 from discern.model.reference import FOLDER
 from discern.model.verify import check_answers
-from discern.runtime import Predictor
-from discern.runtime.engine import Engine, Images, Outputs
-from discern.runtime.pipeline import to_pixels
+from discern.runtime import Prediction, Predictor
+from discern.runtime.engine import Engine, Images, Metadata, Outputs
+from discern.runtime.pipeline import to_pixels, unstacked
 from discern.serving.batcher import Batcher
+from discern.serving.facts import NOTHING, Given, as_request, check_rows, row_of
+from discern.serving.heat import HeatMaps
 from discern.serving.metrics import Metrics
 from discern.serving.settings import ServeSettings
 from discern.serving.workers import Workers
 
 REPORT = "report.html"
 Versions = Literal["latest", "all"] | tuple[int, ...]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,9 @@ class LocalServable:
     name: str
     version: str
     info: ModelInfo
+    interpreter: Interpreter
+    facts: FactReader | None
+    heat: HeatMaps | None
     files: Mapping[str, bytes]
     engine: Engine
     workers: Workers
@@ -51,30 +60,72 @@ class LocalServable:
     metrics: Metrics
     batcher: Batcher | None = None
 
-    async def picture(self, data: bytes, deadline: float) -> Outputs:
-        if self.batcher is None:
-            outputs = await self.workers.run(lambda: self.engine.run(self._pixels(data)), deadline)
-        else:
-            pixels = await self.workers.run(lambda: self._pixels(data), deadline)
-            outputs = await self.batcher.run(pixels, deadline)
-        self.metrics.predicted(self.name, self.version, 1)
-        return {name: values[0] for name, values in outputs.items()}
+    async def picture(self, data: bytes, deadline: float, metadata: Given = NOTHING) -> Outputs:
+        return await self._picture(data, deadline, metadata, lambda outputs: outputs)
 
-    async def pixels(self, images: Images, deadline: float) -> Outputs:
+    async def predict(
+        self,
+        data: bytes,
+        deadline: float,
+        metadata: Given = NOTHING,
+        coverage: float | None = None,
+    ) -> Prediction:
+        interpret = as_request(lambda: self.interpreter.covering(coverage))
+        return await self._picture(data, deadline, metadata, interpret)
+
+    async def pixels(
+        self, images: Images, deadline: float, metadata: Metadata | None = None
+    ) -> Outputs:
         check_pixels(images, self.info)
+        if metadata is not None:
+            check_rows(self.facts, metadata, len(images))
         if self.batcher is None:
-            outputs = await self.workers.run(lambda: self.engine.run(images), deadline, len(images))
+            outputs = await self.workers.run(
+                lambda: self.engine.run(images, metadata), deadline, len(images)
+            )
         else:
-            outputs = await self.batcher.run(images, deadline)
+            outputs = await self.batcher.run(images, deadline, metadata)
         self.metrics.predicted(self.name, self.version, len(images))
         return outputs
+
+    @property
+    def explains(self) -> bool:
+        return self.heat is not None
+
+    async def heatmap(
+        self, data: bytes, label: str, deadline: float, metadata: Given = NOTHING
+    ) -> bytes | None:
+        if (heat := self.heat) is None:
+            return None
+        return await self.workers.run(
+            lambda: as_request(lambda: heat.png(data, label, row_of(self.facts, data, metadata))),
+            deadline,
+        )
 
     async def file(self, name: str) -> bytes | None:
         return self.files.get(name)
 
-    def _pixels(self, data: bytes) -> Images:
-        """The picture as a batch of one, uint8 [1, H, W, 3]."""
-        return to_pixels(data, self.info.preprocess, self.limits)[None]
+    async def _picture(
+        self, data: bytes, deadline: float, metadata: Given, then: Callable[[Outputs], T]
+    ) -> T:
+        """What a thread makes `then` of one encoded picture's outputs."""
+
+        def inputs() -> tuple[Images, Metadata | None]:
+            pixels = to_pixels(data, self.info.preprocess, self.limits)
+            row = row_of(self.facts, data, metadata)
+            return pixels[None], None if row is None else row[None]
+
+        def finish(outputs: Outputs) -> T:
+            return then(next(unstacked(outputs, 1)))
+
+        if (batcher := self.batcher) is None:
+            found = await self.workers.run(lambda: finish(self.engine.run(*inputs())), deadline)
+        else:
+            pixels, row = await self.workers.run(inputs, deadline)
+            outputs = await batcher.run(pixels, deadline, row)
+            found = await self.workers.run(lambda: finish(outputs), deadline, pictures=0)
+        self.metrics.predicted(self.name, self.version, 1)
+        return found
 
 
 def check_pixels(images: Images, info: ModelInfo) -> None:
@@ -109,7 +160,17 @@ class Opener:
         predictor = model.predictor(engine=how.engine, precision=how.precision, device=how.device)
         _verify(model, predictor)
         servable = LocalServable(
-            name, version, model.info, files, predictor.engine, self._workers, limits, self._metrics
+            name,
+            version,
+            model.info,
+            model.interpreter,
+            fact_reader(model.info),
+            HeatMaps.of(model, limits),
+            files,
+            predictor.engine,
+            self._workers,
+            limits,
+            self._metrics,
         )
         self._add_batcher(servable)
         return servable
@@ -124,14 +185,14 @@ class Opener:
 
 
 def visible_files(model: Model) -> Mapping[str, bytes]:
-    """The report and the reference pictures, read once: the folder may be replaced any time."""
+    """What people and gateways may see, read once: the folder may be replaced any time."""
     files = {f"{FOLDER}/{r.name}": r.data for r in model.references}
-    if REPORT in model.info.files:
+    for name in {REPORT, UNKNOWN} & model.info.files.keys():
         try:
-            files[REPORT] = (model.path / REPORT).read_bytes()
+            files[name] = (model.path / name).read_bytes()
         except OSError as exc:
             raise ModelDamagedError(
-                f"{model.path / REPORT}: cannot be read ({exc.strerror})."
+                f"{model.path / name}: cannot be read ({exc.strerror})."
             ) from exc
     return files
 

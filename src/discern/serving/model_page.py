@@ -11,6 +11,7 @@ from discern.model import ModelInfo
 from discern.model.reference import EXPECTED, FOLDER
 from discern.serving import schemas
 from discern.serving.catalog import Catalog, Servable
+from discern.serving.facts import described
 from discern.serving.local import REPORT
 from discern.serving.settings import ServeSettings
 
@@ -35,12 +36,16 @@ def router(catalog: Catalog, settings: ServeSettings, needs_key: bool) -> APIRou
         responses=schemas.problems(400, 401, 404, 503),
     )
     async def model_file(file: str, name: str | None = None) -> Response:
-        data = await catalog.find(name).file(file)
+        data = await catalog.find(name).file(file) if _is_for_people(file) else None
         if data is None:
             raise UnknownModelError(f"The model has no file {file!r} to show.")
         return _file(file, data)
 
     return routes
+
+
+def _is_for_people(name: str) -> bool:
+    return name == REPORT or name.startswith(f"{FOLDER}/")
 
 
 def _file(name: str, data: bytes) -> Response:
@@ -53,7 +58,7 @@ def _file(name: str, data: bytes) -> Response:
 
 
 def _description(servable: Servable, settings: ServeSettings, needs_key: bool) -> dict[str, Any]:
-    info = servable.info
+    info, sets = servable.info, servable.interpreter.sets
     pictures = [n for n in sorted(info.files) if n.startswith(f"{FOLDER}/") and n != EXPECTED]
     return {
         "name": servable.name,
@@ -66,9 +71,11 @@ def _description(servable: Servable, settings: ServeSettings, needs_key: bool) -
         "metrics": _metrics(info),
         "examples": [f"model/files/{name}" for name in pictures],
         "report": f"model/files/{REPORT}" if REPORT in info.files else None,
-        "unknown": info.unknown_threshold is not None,
-        "set": info.prediction_set_threshold is not None,
-        "explain": False,
+        "unknown": servable.interpreter.unknown is not None,
+        "set": sets is not None,
+        "coverage": None if sets is None else sets.coverage,
+        "explain": servable.explains,
+        "metadata": described(servable.facts.spec) if servable.facts else None,
         "fetch": settings.fetch.enabled,
         "key": needs_key,
         "limits": {

@@ -22,6 +22,16 @@ from discern.serving.tracing import Tracer
 
 
 @dataclass(frozen=True)
+class _Wish:
+    """What the answers to a request should hold, and by when they are wanted."""
+
+    deadline: float
+    top_k: int | None
+    coverage: float | None
+    explain: bool
+
+
+@dataclass(frozen=True)
 class _Asker:
     """Fetches what must be fetched, asks, and puts the answers into words."""
 
@@ -29,24 +39,31 @@ class _Asker:
     metrics: Metrics
     tracer: Tracer
 
-    async def ask(
-        self, servable: Servable, asked: Asked, top_k: int | None, deadline: float
-    ) -> dict[str, Any]:
+    async def ask(self, servable: Servable, asked: Asked, wish: _Wish) -> dict[str, Any]:
         """One picture's answer."""
         data = asked.data
         if asked.url is not None:
             with self.tracer.step("fetch"):
-                data = await self.fetcher.fetch(asked.url, deadline)
+                data = await self.fetcher.fetch(asked.url, wish.deadline)
         assert data is not None  # it is one of the two
         with self.tracer.step("classify"):
-            outputs = await servable.picture(data, deadline)
-        found = answers.answer(servable, outputs, top_k)
-        if found["unknown"]:
+            prediction = await servable.predict(data, wish.deadline, asked.metadata, wish.coverage)
+        found = answers.answer(servable, prediction, wish.top_k)
+        if prediction.unknown:
             self.metrics.unknown(servable.name, servable.version)
+        if wish.explain and servable.explains:
+            found["heatmap"] = await self._heatmap(servable, data, found["label"], asked, wish)
         return found
 
+    async def _heatmap(
+        self, servable: Servable, data: bytes, label: str, asked: Asked, wish: _Wish
+    ) -> str | None:
+        with self.tracer.step("explain"):
+            png = await servable.heatmap(data, label, wish.deadline, asked.metadata)
+        return None if png is None else answers.data_url(png)
+
     async def ask_several(
-        self, servable: Servable, pictures: list[Asked], top_k: int | None, deadline: float
+        self, servable: Servable, pictures: list[Asked], wish: _Wish
     ) -> list[dict[str, Any]]:
         """Each picture's answer or error, in order."""
         turn = asyncio.Semaphore(cores())  # so that one request does not fill the line
@@ -54,7 +71,7 @@ class _Asker:
         async def ask_or_fail(asked: Asked) -> dict[str, Any]:
             try:
                 async with turn:
-                    found = await self.ask(servable, asked, top_k, deadline)
+                    found = await self.ask(servable, asked, wish)
             except DiscernError as exc:
                 found = {"error": problem(exc)}
                 self.metrics.failed(status_of(exc).kind)
@@ -81,8 +98,18 @@ def router(
         ] = None,
         flat: Annotated[bool, Query(description="Answer just {label: probability, …}.")] = False,
         explain: Annotated[
-            bool, Query(description="With a heat map, where the model has them.")
+            bool,
+            Query(
+                description="With a heat map of what spoke for the label, where the model has "
+                "them; takes as long as another picture."
+            ),
         ] = False,
+        coverage: Annotated[
+            float | None,
+            Query(
+                gt=0, lt=1, description="How often `set` is to hold the right label; as trained."
+            ),
+        ] = None,
         model: Annotated[
             str | None, Query(description="Which model, where several are served.")
         ] = None,
@@ -90,16 +117,15 @@ def router(
     ) -> Response:
         """One picture gets an object, several get a list of them, in order. Among several, a
         picture that cannot be used has an `error` of its own and does not fail the others."""
-        del explain  # no model has heat maps yet: the answer says null
         servable = catalog.find(model, version)
         request.scope["model"] = f"{servable.name}/{servable.version}"
         content_type = request.headers.get("content-type", "")
         question = read_question(content_type, await request.body(), settings.limits)
-        deadline: float = request.scope["deadline"]
+        wish = _Wish(request.scope["deadline"], top_k, coverage, explain and not flat)
         if not question.many:
-            one = await asker.ask(servable, question.pictures[0], top_k, deadline)
+            one = await asker.ask(servable, question.pictures[0], wish)
             return json_response(answers.flat(one) if flat else one)
-        several = await asker.ask_several(servable, question.pictures, top_k, deadline)
+        several = await asker.ask_several(servable, question.pictures, wish)
         return json_response(
             [answers.flat(one) for one in several] if flat else {"predictions": several}
         )

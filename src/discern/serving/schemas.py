@@ -32,13 +32,17 @@ class Answer(BaseModel):
     label: str
     probability: float = Field(ge=0, le=1, description="Calibrated.")
     unknown: bool | None = Field(
-        description="Whether it is none of the classes; null: not known to this model."
+        description="Whether it is likely none of the classes; null: not known to this model."
     )
     set: list[str] | None = Field(
-        description="Labels of which one is right, with a guarantee; null: not known to this model."
+        description="Labels of which one is right as often as `coverage` says, best first; "
+        "null: not known to this model."
     )
     scores: dict[str, float] = Field(description="Probabilities by label, best first.")
-    heatmap: str | None = Field(description="A data: URL; null: this model has none.")
+    heatmap: str | None = Field(
+        description="A data: URL of a PNG to lay over the picture, transparent where nothing spoke "
+        "for the label; null: not asked for, or this model has none."
+    )
     model: ModelName
     name: str | None = Field(None, description="The file's name or its URL, among several.")
 
@@ -120,18 +124,23 @@ def documented(api: FastAPI, needs_key: bool) -> Callable[[], dict[str, Any]]:
 
 
 _PICTURE = {"type": "string", "format": "binary"}
+_FACTS: dict[str, Any] = {
+    "type": "object",
+    "description": "What is known beside the picture, by name; /model says what can be given.",
+    "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
+}
 _NAMED: list[dict[str, Any]] = [
     {
         "type": "object",
         "title": "By URL",
-        "properties": {"url": {"type": "string", "minLength": 1}},
+        "properties": {"url": {"type": "string", "minLength": 1}, "metadata": _FACTS},
         "required": ["url"],
         "additionalProperties": False,
     },
     {
         "type": "object",
         "title": "As base64",
-        "properties": {"image": {"type": "string", "minLength": 1}},
+        "properties": {"image": {"type": "string", "minLength": 1}, "metadata": _FACTS},
         "required": ["image"],
         "additionalProperties": False,
     },
@@ -154,7 +163,13 @@ PREDICT: dict[str, Any] = {
                 "multipart/form-data": {
                     "schema": {
                         "type": "object",
-                        "properties": {"file": {"type": "array", "items": _PICTURE}},
+                        "properties": {
+                            "file": {"type": "array", "items": _PICTURE},
+                            "metadata": {
+                                "description": "JSON: an object, or a list of one for each file.",
+                                "anyOf": [_FACTS, {"type": "array", "items": _FACTS}],
+                            },
+                        },
                         "required": ["file"],
                     }
                 },

@@ -21,6 +21,7 @@ from discern.runtime.machine import cores
 from discern.runtime.pipeline import CHUNK, chunks, ordered_map, to_pixels
 from discern.training.backbones import Backbone
 from discern.training.embedding_cache import EmbeddingCache, Vectors
+from discern.training.views import WHOLE, View
 
 SAMPLE = 16  # pictures that engines are compared on
 WORTH_MEASURING = 200  # pictures; for fewer, measuring engines takes longer than it saves
@@ -44,13 +45,14 @@ def embed(
     files: Sequence[Path],
     backbone: Backbone,
     *,
+    view: View = WHOLE,
     engine: str = "auto",
     precision: str = "auto",
     device: str = "auto",
     deadline: float | None = None,
     progress: Progress = SILENT,
 ) -> Embeddings:
-    """Embed `files`, reading from and adding to the cache.
+    """Embed `files`, each in this view, reading from and adding to the cache.
 
     A picture seen before, under whatever name, is not decoded; a file seen before is not even
     read. Killed, it has kept all but its last seconds of work. TrainingError if the monotonic
@@ -62,9 +64,9 @@ def embed(
     opened = open_engine(
         backbone.graph, sample=sample, engine=engine, precision=precision, device=device
     )
-    folder = cache_dir() / "embeddings" / f"{backbone.key}-{opened.precision}"
+    folder = cache_dir() / "embeddings" / f"{backbone.key}-{opened.precision}{view.suffix}"
     cache = EmbeddingCache(folder, backbone.embedding_size)
-    worker = _Worker(opened, backbone.preprocess, cache.known())
+    worker = _Worker(opened, backbone.preprocess, cache.known(), view)
     digests, failures = _complete(files, worker, cache, progress, deadline)
     rows: dict[bytes, int] = {}
     index = [-1 if key is None else rows.setdefault(key, len(rows)) for key in digests]
@@ -143,9 +145,10 @@ def _looked_up(files: Sequence[Path], table: DigestTable) -> Iterator[tuple[str,
 class _Worker:
     """Reads, decodes and embeds chunks of files; called by several threads."""
 
-    def __init__(self, engine: Engine, spec: PreprocessSpec, known: set[bytes]) -> None:
+    def __init__(self, engine: Engine, spec: PreprocessSpec, known: set[bytes], view: View) -> None:
         self.engine = engine
         self._spec = spec
+        self._view = view
         self._known = known
         self._claimed: set[bytes] = set()  # what some thread has read and is about to embed
         self._lock = threading.Lock()
@@ -174,7 +177,8 @@ class _Worker:
         if not self._claim(actual):  # only once read: a copy may be the one that can be
             return _Found(path, actual, now), None
         try:
-            return _Found(path, actual, now), picture_to_input(data, self._spec)
+            pixels = picture_to_input(data, self._spec)
+            return _Found(path, actual, now), self._view.of(pixels, actual)
         except PictureError as exc:
             return _Found(path, actual, now, error=str(exc)), None
 

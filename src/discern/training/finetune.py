@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,10 +27,12 @@ from discern.training.augment import (
 from discern.training.backbone_export import Network
 from discern.training.backbones import Backbone
 from discern.training.checkpoint import Checkpoints, Position, State
-from discern.training.head import Head
+from discern.training.class_mix import ClassMix
+from discern.training.head import Head, Layer, Told
 
 Codes = npt.NDArray[np.intp]
-Batch = tuple[torch.Tensor, torch.Tensor]  # uint8 [N, 3, H, W], columns [N]
+# uint8 [N, 3, H, W], columns [N], facts beside the pictures [N, M]
+Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,9 @@ class Loop:
         config: FinetuneConfig,
         device: torch.device,
         seed: int,
+        mix: ClassMix,
     ) -> None:
-        self.config, self.device, self.seed = config, device, seed
+        self.config, self.device, self.seed, self.mix = config, device, seed, mix
         self.network = network.to(device, memory_format=torch.channels_last)
         self.ema = ModelEmaV3(self.network, decay=config.ema_decay, use_warmup=True)
         self.optimizer = create_optimizer_v2(
@@ -73,16 +77,20 @@ class Loop:
         mean, std = torch.tensor(backbone.mean), torch.tensor(backbone.std)
         self.scale = (1 / (255 * std)).view(1, 3, 1, 1).to(device)
         self.shift = (-mean / std).view(1, 3, 1, 1).to(device)
+        weighted = config.class_weights == "balanced"
+        self.class_weights = _floats(mix.weights, device) if weighted else None
+        self.to_trained = _floats(-mix.shift, device)  # from logits asked for to those trained
 
-    def step(self, images: torch.Tensor, truth: torch.Tensor, step: int, total: int) -> float:
-        """One optimizer step on uint8 [N, 3, H, W] and columns [N]; the loss."""
+    def step(self, batch: Batch, step: int, total: int) -> float:
+        """One optimizer step on a batch; the loss."""
         self._set_learning_rate(step, total)
-        x, truth = self._pixels(images), truth.to(self.device)
+        images, truth, facts = batch
+        x, truth, facts = self._pixels(images), truth.to(self.device), facts.to(self.device)
         share = self._mixup_share(step)
         if share < 1:
-            x = share * x + (1 - share) * x.flip(0)
+            x, facts = (share * part + (1 - share) * part.flip(0) for part in (x, facts))
         with self.amp():
-            logits = self.network(x)
+            logits = classified(self.network, x, facts)
         loss = share * self._loss(logits, truth) + (1 - share) * self._loss(logits, truth.flip(0))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -92,7 +100,12 @@ class Loop:
         return float(loss.detach())
 
     def _loss(self, logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-        return F.cross_entropy(logits.float(), truth, label_smoothing=self.config.label_smoothing)
+        return F.cross_entropy(
+            logits.float() + self.to_trained,
+            truth,
+            self.class_weights,
+            label_smoothing=self.config.label_smoothing,
+        )
 
     def _mixup_share(self, step: int) -> float:
         alpha = self.config.mixup
@@ -112,13 +125,16 @@ class Loop:
 
     @torch.inference_mode()
     def evaluate(self, pictures: EvaluatedPictures) -> tuple[float, float]:
-        """Log loss and accuracy of the moving average."""
+        """Log loss, in the mix of classes that answers are for, and accuracy; of the average."""
         self.ema.module.eval()
+        counted = self.mix.judged(pictures.truth, np.ones(len(pictures)))
+        weights = iter(torch.split(torch.from_numpy(counted).float(), self.config.batch_size))
         losses, hits = 0.0, 0
-        for images, truth in _read(evaluation_batches(pictures, self.config.batch_size)):
+        for images, truth, facts in _read(evaluation_batches(pictures, self.config.batch_size)):
             with self.amp():
-                logits = self.ema.module(self._pixels(images)).float().cpu()
-            losses += float(F.cross_entropy(logits, truth, reduction="sum"))
+                x, facts = self._pixels(images), facts.to(self.device)
+                logits = classified(self.ema.module, x, facts).float().cpu()
+            losses += float(F.cross_entropy(logits, truth, reduction="none") @ next(weights))
             hits += int((logits.argmax(1) == truth).sum())
         return losses / len(pictures), hits / len(pictures)
 
@@ -140,9 +156,24 @@ class Loop:
         self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": slots})
 
 
-def set_classifier(network: Network, classes: int, head: Head | None) -> None:
-    """Give a timm network a classifier, started from a frozen head if there is one."""
+def classified(network: Network, x: torch.Tensor, facts: torch.Tensor) -> torch.Tensor:
+    """Logits [N, C] of prepared pictures, with the facts beside them [N, M] in the classifier."""
+    if not facts.shape[1]:
+        logits: torch.Tensor = network(x)
+        return logits
+    embedding = network.forward_head(network.forward_features(x), pre_logits=True)
+    joined = torch.cat([embedding, facts.to(embedding.dtype)], dim=1)
+    return network.get_classifier()(joined)  # type: ignore[no-any-return]
+
+
+def set_classifier(network: Network, classes: int, head: Head | None, facts: int = 0) -> None:
+    """Give a timm network a classifier, started from a frozen head if there is one.
+
+    Its last `facts` inputs are the encoded facts beside the picture.
+    """
     network.reset_classifier(classes)
+    if facts:
+        _widen_classifier(network, facts)
     linear = network.get_classifier()
     if not isinstance(linear, torch.nn.Linear):
         raise TrainingError(
@@ -151,18 +182,29 @@ def set_classifier(network: Network, classes: int, head: Head | None) -> None:
         )
     with torch.no_grad():
         if head is not None:
-            linear.weight.copy_(torch.from_numpy(head.weight.T.copy()))
-            linear.bias.copy_(torch.from_numpy(head.bias))
+            (layer,) = head.layers
+            linear.weight.copy_(torch.from_numpy(layer.weight.T.copy()))
+            linear.bias.copy_(torch.from_numpy(layer.bias))
 
 
-def take_classifier(network: Network) -> Head:
+def _widen_classifier(network: Network, facts: int) -> None:
+    name = network.pretrained_cfg["classifier"]
+    narrow = network.get_classifier()
+    if not isinstance(name, str) or not isinstance(narrow, torch.nn.Linear):
+        return  # `set_classifier` says so
+    parent = network.get_submodule(name.rpartition(".")[0])
+    wide = torch.nn.Linear(narrow.in_features + facts, narrow.out_features)
+    setattr(parent, name.rpartition(".")[2], wide)
+
+
+def take_classifier(network: Network, facts: int = 0) -> Head:
     """Remove the classifier, as a head; the network then gives embeddings."""
     linear = network.get_classifier()
-    head = Head(
+    layer = Layer(
         linear.weight.detach().float().cpu().numpy().T.copy(),
         linear.bias.detach().float().cpu().numpy().copy(),
-        power=False,
     )
+    head = Head((layer,), power=False, metadata=facts)
     network.reset_classifier(0)
     return head
 
@@ -174,11 +216,13 @@ def run_loop(
     schedule: Schedule,
     checkpoints: Checkpoints,
     progress: Progress,
+    told: Told = lambda _epoch, _loss: None,
 ) -> Position:
     """Train to the end of the schedule, or until the selection loss stops falling.
 
     Goes on from the last finished epoch if there is a checkpoint. The best weights by
-    selection loss, the start included, are then in `checkpoints.best()`.
+    selection loss, the start included, are then in `checkpoints.best()`. `told` hears of each
+    epoch and the best loss by then, and may raise.
     """
     position = _resume(loop, checkpoints)
     if position is None:
@@ -201,6 +245,7 @@ def run_loop(
             f"  epoch {position.epoch} of {schedule.epochs}: "
             f"accuracy {accuracy:.1%}, log loss {loss:.3f}{' (best)' if better else ''}"
         )
+        told(position.epoch, position.best_loss)
     return position
 
 
@@ -232,14 +277,14 @@ def _run_epoch(
     deadline = time.monotonic() + (schedule.seconds or math.inf) - position.seconds
     name = f"Epoch {position.epoch + 1} of {schedule.epochs}"
     with progress.stage(name, len(training)) as advance:
-        for i, (images, truth) in enumerate(_read(batches)):
-            loss = loop.step(images, truth, first + i, total)
+        for i, batch in enumerate(_read(batches)):
+            loss = loop.step(batch, first + i, total)
             if not math.isfinite(loss):
                 raise TrainingError(
                     f"Training diverged in epoch {position.epoch + 1}. "
                     "Lower the learning rate (finetune.learning_rate in --config)."
                 )
-            advance(len(truth))
+            advance(len(batch[1]))
             if time.monotonic() > deadline:
                 return False
     return True
@@ -256,6 +301,10 @@ def _read(batches: Iterable[Batch]) -> Iterator[Batch]:
 
 def _under(prefix: str, state: State) -> State:
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+
+
+def _floats(values: npt.NDArray[np.floating[Any]], device: torch.device) -> torch.Tensor:
+    return torch.from_numpy(values).float().to(device)
 
 
 def pick_device(name: str) -> torch.device:
@@ -280,11 +329,11 @@ def measured_rate(loop: Loop, training: TrainingPictures, steps: int = 4) -> flo
     before = {k: v.clone() for k, v in loop.state().items()}
     done, started = 0, time.monotonic()
     loop.network.train()
-    for i, (images, truth) in enumerate(training_batches(training, 0, loop.config.batch_size)):
+    for i, batch in enumerate(training_batches(training, 0, loop.config.batch_size)):
         if i == 1:  # the first step also starts the workers and plans the kernels
             done, started = 0, time.monotonic()
-        loop.step(images, truth, 0, 1)
-        done += len(truth)
+        loop.step(batch, 0, 1)
+        done += len(batch[1])
         if i == steps:
             break
     rate = done / max(time.monotonic() - started, 1e-6)

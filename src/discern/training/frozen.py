@@ -3,6 +3,7 @@
 import shlex
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,16 @@ import numpy.typing as npt
 
 from discern.config import TrainConfig
 from discern.data import Dataset
+from discern.data.metadata import MetadataSpec
 from discern.errors import DatasetError, TrainingError
-from discern.model.calibration import softmax
 from discern.progress import Progress
 from discern.training.backbones import Backbone
+from discern.training.class_mix import ClassMix, adjusted, class_mix
 from discern.training.embedding import Embeddings, embed
-from discern.training.head import FittedHead, Rows, fit_head
-from discern.training.outcome import Outcome, Roles, Scored, columns
+from discern.training.facts_beside import encoded, fit_spec, metadata_gain, with_metadata
+from discern.training.head import FittedHead, Head, Matrix, Rows, fit_head
+from discern.training.outcome import Answered, Known, Outcome, Roles, columns
+from discern.training.views import extra_views, with_views
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class Embedded:
 
     embeddings: Embeddings
     rows: dict[str, npt.NDArray[np.intp]]  # by role; -1 for a picture that cannot be decoded
+    views: tuple[Matrix, ...] = ()  # [n, D] of each file to fit, from other views
 
 
 def train_frozen(
@@ -35,26 +40,60 @@ def train_frozen(
     progress: Progress,
     deadline: float | None = None,
 ) -> Outcome:
-    """Embed, choose and fit the head, score the splits that took no part in it."""
+    """Embed, choose and fit the head, answer for the splits that took no part in it."""
     started = time.monotonic()
-    embedded = embed_roles({"fit": roles.fit, **roles.score}, backbone, config, progress, deadline)
-    rows = training_rows(roles.fit, embedded.rows["fit"], embedded.embeddings, classes)
+    parts = {"fit": roles.fit, **roles.score}
+    embedded = embed_roles(parts, backbone, config, progress, deadline)
+    embed_seconds = time.monotonic() - started
+    spec = fit_spec(roles.fit)
+    rows = training_rows(roles.fit, embedded, classes, spec)
     fitted = fit_head(rows, len(classes), config.head, config.seed, progress=progress)
+    facts = head_facts(fitted) | {"precision": embedded.embeddings.precision}
+    if spec is not None:
+        facts["metadata"] = metadata_gain(rows, fitted, len(classes), config, progress)
+    known = known_pictures(rows)
+    fitted = adjusted(fitted, _mix(rows, len(classes), config))
     return Outcome(
+        mode="frozen",
         backbone=backbone,
         head=fitted.head,
-        temperature=fitted.temperature,
         backbone_graph=backbone.graph,
         backbone_weights=backbone.weights,
-        scored={name: _scored(part, embedded, name, fitted) for name, part in roles.score.items()},
+        known=known,
+        held_out=fitted.held_out,
+        answered={
+            name: _answered(part, embedded, name, fitted.head, spec)
+            for name, part in roles.score.items()
+        },
         trained_on=("train",),
-        facts=head_facts(fitted)
+        facts=facts
         | {
-            "precision": embedded.embeddings.precision,
-            "seconds": round(time.monotonic() - started, 2),
+            "embed_seconds": round(embed_seconds, 2),
+            "fit_seconds": round(time.monotonic() - started - embed_seconds, 2),
         },
         failures=embedded.embeddings.failures,
+        metadata=spec,
     )
+
+
+def _mix(rows: Rows, classes: int, config: TrainConfig) -> ClassMix:
+    own = rows.origin == np.arange(len(rows.origin))
+    weights = rows.weights[own]
+    return class_mix(
+        rows.truth[own],
+        classes,
+        config.head.class_weights,
+        tau=config.logit_adjustment,
+        weights=weights,
+    )
+
+
+def known_pictures(rows: Rows) -> Known:
+    """Each picture once, without its other forms."""
+    own = rows.origin == np.arange(len(rows.origin))
+    if own.all():
+        return Known(rows.embeddings, rows.truth, cross_fitted=True)
+    return Known(rows.embeddings[own], rows.truth[own], cross_fitted=True)
 
 
 def embed_roles(
@@ -64,47 +103,61 @@ def embed_roles(
     progress: Progress,
     deadline: float | None = None,
 ) -> Embedded:
-    """Embed the pictures of all parts in one go."""
+    """Embed the pictures of all parts in one go, then the views of those to fit."""
     files = [path for part in parts.values() for path in part.files()]
-    embeddings = embed(
-        files,
-        backbone,
+    embed_all = partial(
+        embed,
+        backbone=backbone,
         engine=config.engine,
         precision=config.precision,
         device=config.device,
         deadline=deadline,
         progress=progress,
     )
+    embeddings = embed_all(files)
     if not (embeddings.rows >= 0).any():
         reason = next(iter(embeddings.failures.values()), "no pictures")
         raise DatasetError(
             f"None of the {len(files)} pictures can be decoded; the first: {reason}."
         )
     ends = np.cumsum([len(part) for part in parts.values()])[:-1]
-    return Embedded(embeddings, dict(zip(parts, np.split(embeddings.rows, ends), strict=True)))
+    rows = dict(zip(parts, np.split(embeddings.rows, ends), strict=True))
+    forms = extra_views(config.head.views, mirror=config.finetune.flip is not False)
+    views = [embed_all(list(parts["fit"].files()), view=form) for form in forms]
+    return Embedded(embeddings, rows, tuple(view.matrix[view.rows] for view in views))
 
 
 def training_rows(
-    fit: Dataset, index: npt.NDArray[np.intp], embeddings: Embeddings, classes: tuple[str, ...]
+    fit: Dataset,
+    embedded: Embedded,
+    classes: tuple[str, ...],
+    spec: MetadataSpec | None = None,
 ) -> Rows:
     """Unique (picture, class) pairs, weighted by how often each is there, 1 on average.
 
-    Copies of one picture share a row, so that none is in a fold that judges its copy, and ten
-    links to a picture cost no more memory than one.
+    Each with its other views, and with facts where there is a `spec` for them. Copies of one
+    picture share a row, so that none is in a fold that judges its copy, and ten links to a picture
+    cost no more memory than one.
     """
-    good = index >= 0
+    index = embedded.rows["fit"]
+    good = np.flatnonzero(index >= 0)
     truth = columns(fit.labels[good], classes)
     require_each(classes, fit.labels[good])
     pairs, first, counts = np.unique(
         index[good] * len(classes) + truth, return_index=True, return_counts=True
     )
-    groups = fit.groups[good][first]
-    return Rows(
-        embeddings.matrix[pairs // len(classes)],
+    samples = good[first]
+    rows = Rows(
+        embedded.embeddings.matrix[pairs // len(classes)],
         pairs % len(classes),
         (counts / counts.mean()).astype(np.float32),  # copies are no evidence: C keeps its meaning
-        _group_codes(groups, pairs // len(classes)),
+        _group_codes(fit.groups[samples], pairs // len(classes)),
+        samples,
+        np.arange(len(pairs)),
     )
+    rows = with_views(rows, [view[samples] for view in embedded.views])
+    facts = encoded(fit.where(rows.samples), spec)
+    return rows if facts is None else with_metadata(rows, facts)
 
 
 def require_each(classes: tuple[str, ...], labels: npt.NDArray[Any]) -> None:
@@ -136,9 +189,18 @@ def head_facts(fitted: FittedHead) -> dict[str, object]:
     }
 
 
-def _scored(part: Dataset, embedded: Embedded, role: str, fitted: FittedHead) -> Scored:
+def _answered(
+    part: Dataset, embedded: Embedded, role: str, head: Head, spec: MetadataSpec | None
+) -> Answered:
     index = embedded.rows[role]
-    good = index >= 0
-    logits = fitted.head.logits(embedded.embeddings.matrix[index[good]])
-    seen = np.isin(index[good], embedded.rows["fit"])
-    return Scored(part.labels[good].tolist(), softmax(logits, fitted.temperature), int(seen.sum()))
+    good = np.flatnonzero(index >= 0)
+    vectors = embedded.embeddings.matrix[index[good]]
+    part = part.where(good)
+    return Answered(
+        tuple(part.files()),
+        part.labels.tolist(),
+        head.logits(vectors, encoded(part, spec)),
+        vectors,
+        int(np.isin(index[good], embedded.rows["fit"]).sum()),
+        part.metadata,
+    )

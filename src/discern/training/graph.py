@@ -1,5 +1,6 @@
-"""The model's graph: a backbone's graph with the head and the temperature put behind it."""
+"""The model's graph: a backbone's graph with a head put behind it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,57 +10,65 @@ from onnx import TensorProto, helper, numpy_helper
 from discern.training.head import Head
 
 
-def attach_head(backbone: Path, head: Head, temperature: float) -> bytes:
+def attach_head(backbone: Path, head: Head) -> bytes:
     """The serialised graph: images uint8 [N, H, W, 3] → probabilities [N, C], embedding [N, D].
 
-    Probabilities are calibrated: the temperature is divided into the head's weights.
+    A head with metadata gives the graph a second input `metadata`, float32 [N, M].
     """
     model = onnx.load(backbone)
     graph = model.graph
-    size, classes = head.weight.shape
-    graph.initializer.extend(_arrays(head, temperature))
-    graph.node.extend(_nodes(head.power))
+    graph.initializer.extend(
+        numpy_helper.from_array(np.asarray(value), name) for name, value in _arrays(head)
+    )
+    graph.node.extend(_nodes(head))
     batch = graph.output[0].type.tensor_type.shape.dim[0].dim_param
+    if head.metadata:
+        graph.input.append(_tensor("metadata", batch, head.metadata))
     del graph.output[:]
     graph.output.extend(
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, width])
-        for name, width in (("probabilities", classes), ("embedding", size))
+        [
+            _tensor("probabilities", batch, head.classes),
+            _tensor("embedding", batch, head.embedding_size),
+        ]
     )
     model.producer_name = "discern"
     onnx.checker.check_model(model)
     return model.SerializeToString()  # type: ignore[no-any-return]
 
 
-def _arrays(head: Head, temperature: float) -> list[TensorProto]:
-    arrays: dict[str, np.ndarray | np.generic] = {
-        "head.weight": (head.weight / temperature).astype(np.float32),
-        "head.bias": (head.bias / temperature).astype(np.float32),
-    }
+def _tensor(name: str, batch: str, width: int) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, width])
+
+
+def _arrays(head: Head) -> Iterator[tuple[str, np.ndarray | np.generic]]:
+    for i, layer in enumerate(head.layers):
+        yield f"head.{i}.weight", layer.weight.astype(np.float32)
+        yield f"head.{i}.bias", layer.bias.astype(np.float32)
     if head.power:
-        arrays |= {
-            "head.zero": np.float32(0),
-            "head.tiny": np.float32(1e-6),
-            "head.axis": np.array([1], np.int64),
-        }
-    return [numpy_helper.from_array(np.asarray(value), name) for name, value in arrays.items()]
+        yield "head.zero", np.float32(0)
+        yield "head.tiny", np.float32(1e-6)
+        yield "head.axis", np.array([1], np.int64)
 
 
-def _nodes(power: bool) -> list[onnx.NodeProto]:
+def _nodes(head: Head) -> Iterator[onnx.NodeProto]:
     """`Head.logits` and a softmax as ONNX nodes."""
     node = helper.make_node
-    features = "embedding"
-    nodes = []
-    if power:
-        features = "head.features"
-        nodes = [
-            node("Max", ["embedding", "head.zero"], ["head.positive"]),
-            node("Sqrt", ["head.positive"], ["head.rooted"]),
-            node("ReduceL2", ["head.rooted", "head.axis"], ["head.length"], keepdims=1),
-            node("Max", ["head.length", "head.tiny"], ["head.divisor"]),
-            node("Div", ["head.rooted", "head.divisor"], [features]),
-        ]
-    return [
-        *nodes,
-        node("Gemm", [features, "head.weight", "head.bias"], ["logits"]),
-        node("Softmax", ["logits"], ["probabilities"], axis=1),
-    ]
+    x = "embedding"
+    if head.power:
+        yield node("Max", [x, "head.zero"], ["head.positive"])
+        yield node("Sqrt", ["head.positive"], ["head.rooted"])
+        yield node("ReduceL2", ["head.rooted", "head.axis"], ["head.length"], keepdims=1)
+        yield node("Max", ["head.length", "head.tiny"], ["head.divisor"])
+        yield node("Div", ["head.rooted", "head.divisor"], ["head.features"])
+        x = "head.features"
+    if head.metadata:
+        yield node("Concat", [x, "metadata"], ["head.joined"], axis=1)
+        x = "head.joined"
+    last = len(head.layers) - 1
+    for i in range(last + 1):
+        y = "logits" if i == last else f"head.{i}.linear"
+        yield node("Gemm", [x, f"head.{i}.weight", f"head.{i}.bias"], [y])
+        if i < last:
+            x = f"head.{i}.active"
+            yield node("Relu", [y], [x])
+    yield node("Softmax", ["logits"], ["probabilities"], axis=1)

@@ -1,46 +1,87 @@
 """The head on frozen embeddings: standardise, then multinomial logistic regression.
 
 C, the inverse strength of the L2 penalty, is chosen by log loss in cross-validation. The same
-folds give out-of-fold logits, on which the temperature is fitted: no held-out pictures needed.
+folds give each picture an answer from a head that had not seen it, on which probabilities are
+calibrated and promises made: no pictures need be held out for it.
 """
 
-import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from discern.config import HeadConfig
-from discern.errors import TrainingError
-from discern.model.calibration import fit_temperature, log_loss
+from discern.model.calibration import Calibration, log_loss
 from discern.progress import SILENT, Progress
 from discern.runtime.machine import cores
+from discern.runtime.pipeline import ordered_map
+from discern.training.folds import row_folds
+from discern.training.held_out import HeldOut
+from discern.training.logistic import fit_path
 
 Matrix = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
+class Layer:
+    """One dense layer: inputs [N, I] @ weight + bias."""
+
+    weight: Matrix  # [I, O]
+    bias: Matrix  # [O]
+
+
+@dataclass(frozen=True)
 class Head:
-    """logits [N, C] = transformed embedding [N, D] @ weight + bias.
+    """Dense layers with ReLU between them, from embedding [N, D] to logits [N, C].
 
     With `power`, the square root is taken first and the result scaled to unit length (Perronnin
     et al. 2010): embeddings out of a ReLU are never negative and strongly skewed, which
-    standardising alone does not mend. The standardisation is folded into weight and bias.
+    standardising alone does not mend. The standardisation is folded into the first layer. Its
+    last `metadata` inputs are the encoded facts beside the picture.
     """
 
-    weight: Matrix  # [D, C]
-    bias: Matrix  # [C]
+    layers: tuple[Layer, ...]
     power: bool
+    metadata: int = 0
 
-    def logits(self, embeddings: Matrix) -> Matrix:
-        logits: Matrix = transformed(embeddings, self.power) @ self.weight + self.bias
-        return logits
+    @property
+    def embedding_size(self) -> int:
+        return len(self.layers[0].weight) - self.metadata
+
+    @property
+    def classes(self) -> int:
+        return len(self.layers[-1].bias)
+
+    def logits(self, embeddings: Matrix, metadata: Matrix | None = None) -> Matrix:
+        """Logits [N, C]; metadata [N, M] is taken as missing where there is none."""
+        features = joined(transformed(embeddings, self.power), metadata, self.metadata)
+        return through(self.layers, features)
+
+    def calibrated(self, calibration: Calibration) -> "Head":
+        """The head whose softmax gives calibrated probabilities."""
+        *inner, last = self.layers
+        scale, shift = calibration.scale, calibration.shift
+        final = Layer(
+            (last.weight * scale).astype(np.float32),
+            (last.bias * scale + shift).astype(np.float32),
+        )
+        return replace(self, layers=(*inner, final))
+
+
+def through(layers: Sequence[Layer], features: Matrix) -> Matrix:
+    """The last layer's outputs [N, C] for features [N, F], with ReLU between layers."""
+    *inner, last = layers
+    for layer in inner:
+        features = np.maximum(features @ layer.weight + layer.bias, 0)
+    outputs: Matrix = features @ last.weight + last.bias
+    return outputs
 
 
 def transformed(embeddings: Matrix, power: bool) -> Matrix:
-    """What the linear part sees of embeddings [N, D]."""
+    """What the first layer sees of embeddings [N, D]."""
     if not power:
         return embeddings
     rooted = np.sqrt(np.maximum(embeddings, 0))
@@ -48,24 +89,64 @@ def transformed(embeddings: Matrix, power: bool) -> Matrix:
     return unit
 
 
-@dataclass(frozen=True)
-class FittedHead:
-    """A head, with what cross-validation said of it."""
-
-    head: Head
-    c: float
-    temperature: float
-    losses: dict[float, float]  # C -> out-of-fold log loss at temperature 1
+def joined(features: Matrix, metadata: Matrix | None, size: int) -> Matrix:
+    """Features [N, D] with metadata [N, size] beside them, zeros where it is not given."""
+    if not size:
+        return features
+    if metadata is None:
+        metadata = np.zeros((len(features), size), np.float32)
+    return np.hstack([features, metadata])
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Training data: unique pictures, their classes' columns, and how much each counts."""
+    """Training data: unique pictures, their classes' columns, and how much each counts.
+
+    A row may be another form of a picture (seen from another crop, or with nothing known beside
+    it): `origin` is then the row it is a form of. Forms stay in the fold of their origin, which
+    alone is judged.
+    """
 
     embeddings: Matrix  # [N, D]
     truth: Codes  # [N]
     weights: Matrix  # [N]
-    groups: npt.NDArray[np.intp]  # [N]; pictures of one group stay in one fold
+    groups: Codes  # [N]; pictures of one group stay in one fold
+    samples: Codes  # [N]; positions in the dataset
+    origin: Codes  # [N]
+    metadata: Matrix | None = None  # [N, M]
+
+    @property
+    def bare(self) -> Codes:
+        """The rows that hide what is known beside their picture."""
+        if self.metadata is None:
+            return np.empty(0, np.intp)
+        known = np.asarray(self.metadata.any(axis=1))
+        return np.flatnonzero(~known & known[self.origin])
+
+
+@dataclass(frozen=True)
+class FittedHead:
+    """A head, with what cross-validation said of it."""
+
+    head: Head  # not calibrated
+    c: float | None  # None for a head with inner layers
+    losses: dict[float, float]  # C -> out-of-fold log loss
+    held_out: HeldOut | None  # None where there were too few pictures to leave any out
+
+
+@dataclass(frozen=True)
+class CrossValidated:
+    """What the folds said: of each C, and of the pictures at the best."""
+
+    losses: list[float]  # out-of-fold log loss by position in the ascending grid of C
+    held_out: HeldOut | None
+
+    def best(self, otherwise: int) -> int:
+        """The position of the least loss, or `otherwise` where nothing could be judged."""
+        return int(np.argmin(self.losses)) if self.losses else otherwise
+
+
+Told = Callable[[int, float], None]  # folds done, mean log loss of their answers so far
 
 
 def fit_head(
@@ -77,47 +158,104 @@ def fit_head(
     power: bool | None = None,
     progress: Progress = SILENT,
 ) -> FittedHead:
-    """Choose C, fit on all rows, calibrate on out-of-fold logits.
+    """Choose C by cross-validation, and fit on all rows.
 
     `power` None takes the square root where no embedding is negative.
     """
-    # The limit below holds for the thread pools of libraries that are loaded by then.
+    inputs = _inputs(rows, classes, config, power)
+    grid = sorted(config.c)
+    with progress.stage("Cross-validation", None if config.folds < 2 else config.folds) as advance:
+        judged = cross_validate(
+            rows, classes, config, seed, power=power, told=lambda _done, _loss: advance(1)
+        )
+    best = judged.best(otherwise=len(grid) // 2)
+    with one_thread_each():
+        *_, layers = _path(inputs, rows.truth, classes, config, seed, upto=best + 1)
+    head = Head(inputs.folded(layers), inputs.power, inputs.metadata)
+    if config.layers:
+        return FittedHead(head, None, {}, judged.held_out)
+    losses = dict(zip(grid, judged.losses, strict=False))
+    return FittedHead(head, grid[best], losses, judged.held_out)
+
+
+def cross_validate(
+    rows: Rows,
+    classes: int,
+    config: HeadConfig,
+    seed: int,
+    *,
+    power: bool | None = None,
+    told: Told = lambda _done, _loss: None,
+) -> CrossValidated:
+    """Each row's answer by a head that had not seen it; `told` hears of each fold, and may raise.
+
+    A fold stops at the first C that is worse than the one before: the loss has one minimum, and
+    large C are slow. C that some fold did not reach are left out. Rows whose class is in no other
+    fold are not judged: an answer that could not be given says nothing of C or of calibration.
+    """
+    inputs, folds = _inputs(rows, classes, config, power), row_folds(rows, config.folds, seed)
+    found: list[list[Matrix]] = []  # by fold, then by C
+    fold_losses: list[float] = []
+    with one_thread_each():
+        for answers in ordered_map(
+            lambda fold: _answers(inputs, rows, classes, config, seed, *fold),
+            folds,
+            cores(),
+            ahead=1,
+        ):
+            held = folds[len(found)][1]
+            found.append(answers)
+            fold_losses.append(min(log_loss(z, rows.truth[held]) for z in answers))
+            told(len(found), float(np.mean(fold_losses)))
+    reached = min(map(len, found), default=0)
+    paths = [_gathered([path[i] for path in found], folds, rows) for i in range(reached)]
+    losses = [_judged_loss(logits, rows) for logits in paths]
+    best = paths[int(np.argmin(losses))] if losses else None
+    return CrossValidated(losses, None if best is None else _held_out(best, rows))
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Many small matrix products, several folds at once: each is fastest on one thread."""
+    # The limit holds for the thread pools of libraries that are loaded by then.
     import sklearn.linear_model
     import sklearn.model_selection  # noqa: F401
     from threadpoolctl import threadpool_limits
 
-    power = bool((rows.embeddings >= 0).all()) if power is None else power
-    features, mean, scale = _standardised(rows.embeddings, power)
-    weights = rows.weights * _class_weights(rows, classes, config)
-    # Many small matrix products, several folds at once: each is fastest on one thread.
     with threadpool_limits(1):
-        logits, judged = _out_of_fold(features, rows, weights, classes, config, seed, progress)
-        truth, counts = rows.truth[judged], rows.weights[judged]
-        losses = {c: log_loss(z, truth, weights=counts) for c, z in logits.items()}
-        best = min(losses, key=lambda c: losses[c]) if losses else _middle(config.c)
-        path = [c for c in sorted(config.c) if c <= best]
-        *_, (weight, bias) = _fit_path(features, rows.truth, weights, classes, path)
-    temperature = fit_temperature(logits[best], truth, counts) if losses else 1.0
-    head = Head(
-        (weight / scale[:, None]).astype(np.float32),
-        (bias - (mean / scale) @ weight).astype(np.float32),
-        power,
-    )
-    return FittedHead(head, best, temperature, losses)
+        yield
 
 
-def _middle(grid: Sequence[float]) -> float:
-    """The C taken where there are too few pictures to judge any."""
-    return sorted(grid)[len(grid) // 2]
+@dataclass(frozen=True)
+class _Inputs:
+    """Standardised features [N, F] of rows, and how much each row counts in fitting."""
+
+    features: Matrix
+    mean: Matrix  # [F]
+    scale: Matrix  # [F]
+    weights: Matrix  # [N]
+    power: bool
+    metadata: int
+
+    def folded(self, layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+        """The layers with the standardisation folded into the first."""
+        first, *others = layers
+        weight = first.weight / self.scale[:, None]
+        bias = first.bias - self.mean @ weight
+        return Layer(weight.astype(np.float32), bias.astype(np.float32)), *others
 
 
-def _standardised(embeddings: Matrix, power: bool) -> tuple[Matrix, Matrix, Matrix]:
-    features = transformed(embeddings, power)
+def _inputs(rows: Rows, classes: int, config: HeadConfig, power: bool | None) -> _Inputs:
+    power = bool((rows.embeddings >= 0).all()) if power is None else power
+    size = 0 if rows.metadata is None else rows.metadata.shape[1]
+    features = joined(transformed(rows.embeddings, power), rows.metadata, size)
     mean, scale = features.mean(0), features.std(0)
     scale[scale < 1e-6] = 1.0  # a feature that never changes says nothing
     features = features - mean
     features /= scale
-    return features, mean, scale
+    forms = np.bincount(rows.origin, minlength=len(rows.origin))[rows.origin]
+    weights = rows.weights / forms * _class_weights(rows, classes, config)
+    return _Inputs(features, mean, scale, weights.astype(np.float32), power, size)
 
 
 def _class_weights(rows: Rows, classes: int, config: HeadConfig) -> Matrix:
@@ -131,100 +269,87 @@ def _class_weights(rows: Rows, classes: int, config: HeadConfig) -> Matrix:
     return weights
 
 
-def _out_of_fold(
-    features: Matrix,
-    rows: Rows,
-    weights: Matrix,
+def _path(
+    inputs: _Inputs,
+    truth: Codes,
     classes: int,
     config: HeadConfig,
     seed: int,
-    progress: Progress,
-) -> tuple[dict[float, Matrix], npt.NDArray[np.intp]]:
-    """For ascending C, logits [M, C] of rows that their fold had not seen; and which rows [M].
+    fit: Codes | slice = slice(None),
+    upto: int | None = None,
+) -> Iterator[tuple[Layer, ...]]:
+    """Fits on the rows `fit`, one for each C of the ascending grid, up to so many of them."""
+    features, weights = inputs.features[fit], inputs.weights[fit]
+    if config.layers:
+        from discern.training.mlp_head import fit_layers
 
-    A fold stops at the first C that is worse than the one before: the loss has one minimum, and
-    large C are slow. C that some fold did not reach are left out, and so are rows whose class is
-    in no other fold: an answer that could not be given says nothing of C or of the temperature.
-    """
-    from joblib import Parallel, delayed
-
-    grid, folds = sorted(config.c), _folds(rows, config.folds, seed)
-
-    def run(fit: Codes, held: Codes) -> list[Matrix]:
-        found: list[Matrix] = []
-        losses: list[float] = []
-        for weight, bias in _fit_path(features[fit], rows.truth[fit], weights[fit], classes, grid):
-            found.append(features[held] @ weight + bias)
-            losses.append(log_loss(found[-1], rows.truth[held]))
-            if losses[-1] > min(losses):
-                break
-        return found
-
-    results = []
-    with progress.stage("Choosing C", len(folds)) as advance:
-        jobs = (delayed(run)(fit, held) for fit, held in folds)
-        for result in Parallel(cores(), backend="threading", return_as="generator")(jobs):
-            results.append(result)
-            advance(1)
-    reached = min(map(len, results), default=0)
-    judged = [held for _, held in folds]
-    out = {c: np.concatenate([found[i] for found in results]) for i, c in enumerate(grid[:reached])}
-    return out, np.concatenate(judged) if judged else np.empty(0, np.intp)
+        yield fit_layers(features, truth[fit], weights, classes, config, seed)
+        return
+    for weight, bias in fit_path(features, truth[fit], weights, classes, sorted(config.c)[:upto]):
+        yield (Layer(weight, bias),)
 
 
-def _folds(rows: Rows, wanted: int, seed: int) -> list[tuple[Codes, Codes]]:
-    """Stratified folds (rows to fit, rows to judge) that keep groups together.
-
-    Fewer than wanted where a class is small, and none where no class could be judged.
-    """
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-
-    counts = np.bincount(rows.truth)
-    units = np.bincount(np.unique(np.stack([rows.truth, rows.groups]), axis=1)[0])
-    if units.max() < 2:
-        return []
-    n = max(2, min(wanted, int(counts[counts > 0].min())))
-    empty = np.zeros(len(rows.truth))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a class with one row is dealt with below
-        if len(np.unique(rows.groups)) == len(rows.groups):
-            kinds = StratifiedKFold(n, shuffle=True, random_state=seed)
-            folds = list(kinds.split(empty, rows.truth))
-        else:
-            grouped = StratifiedGroupKFold(n, shuffle=True, random_state=seed)
-            folds = list(grouped.split(empty, rows.truth, rows.groups))
-    known = ((fit, held[np.isin(rows.truth[held], rows.truth[fit])]) for fit, held in folds)
-    return [(fit, held) for fit, held in known if len(held) and len(set(rows.truth[fit])) > 1]
-
-
-def _fit_path(
-    features: Matrix, truth: Codes, weights: Matrix, classes: int, grid: Sequence[float]
-) -> Iterator[tuple[Matrix, Matrix]]:
-    """Weight [D, C] and bias [C] for each C of the ascending grid, each fit starting from the last.
-
-    A class without rows gets a bias so low that it is never the answer.
-    """
-    from sklearn.linear_model import LogisticRegression
-
-    present = np.unique(truth)
-    if len(present) < 2:
-        raise TrainingError("Only one class is left to train on. Add pictures of another class.")
-    model = LogisticRegression(max_iter=300, tol=1e-3, warm_start=True)
-    for c in grid:
-        model.C = c
-        model.fit(features, truth, weights)
-        yield _columns(model.coef_, model.intercept_, present, classes)
-
-
-def _columns(
-    coef: npt.NDArray[np.floating],
-    intercept: npt.NDArray[np.floating],
-    present: Codes,
+def _answers(
+    inputs: _Inputs,
+    rows: Rows,
     classes: int,
-) -> tuple[Matrix, Matrix]:
-    if len(coef) == 1:  # for two classes there is one logit; a half each way is the same softmax
-        coef, intercept = np.vstack([-coef, coef]) / 2, np.hstack([-intercept, intercept]) / 2
-    weight = np.zeros((coef.shape[1], classes), np.float32)
-    bias = np.full(classes, -30.0, np.float32)
-    weight[:, present], bias[present] = coef.T, intercept
-    return weight, bias
+    config: HeadConfig,
+    seed: int,
+    fit: Codes,
+    held: Codes,
+) -> list[Matrix]:
+    """Logits [H, C] of the held rows for each C of the grid, as far as they get better."""
+    found: list[Matrix] = []
+    losses: list[float] = []
+    for layers in _path(inputs, rows.truth, classes, config, seed, fit):
+        found.append(through(layers, inputs.features[held]))
+        losses.append(log_loss(found[-1], rows.truth[held]))
+        if losses[-1] > min(losses):
+            break
+    return found
+
+
+def _gathered(answers: list[Matrix], folds: Sequence[tuple[Codes, Codes]], rows: Rows) -> Matrix:
+    """The folds' answers as logits [N, C] in the rows' order; NaN where no fold could answer."""
+    logits = np.full((len(rows.truth), answers[0].shape[1]), np.nan, np.float32)
+    for found, (_, held) in zip(answers, folds, strict=False):
+        logits[held] = found
+    return logits
+
+
+def _judged(logits: Matrix, rows: Rows) -> Codes:
+    """The rows that count: their own origin, and answered by a fold that could."""
+    own = rows.origin == np.arange(len(rows.origin))
+    return np.flatnonzero(own & ~np.isnan(logits[:, 0]))
+
+
+def _judged_loss(logits: Matrix, rows: Rows) -> float:
+    judged = _judged(logits, rows)
+    return log_loss(logits[judged], rows.truth[judged], weights=rows.weights[judged])
+
+
+def _held_out(logits: Matrix, rows: Rows) -> HeldOut:
+    judged = _judged(logits, rows)
+    everything = len(judged) == len(rows.truth)  # then nothing large is copied
+    return HeldOut(
+        rows.samples[judged],
+        rows.truth[judged],
+        logits[judged],
+        rows.weights[judged],
+        rows.embeddings if everything else rows.embeddings[judged],
+        _without_metadata(logits, rows, judged),
+        rows.groups[judged],
+    )
+
+
+def _without_metadata(logits: Matrix, rows: Rows, judged: Codes) -> Matrix | None:
+    """What the judged rows' forms with nothing known beside the picture were answered."""
+    if rows.metadata is None:
+        return None
+    found = logits[judged].copy()
+    bare = rows.bare
+    place = np.full(len(rows.truth), -1)
+    place[judged] = np.arange(len(judged))
+    at = place[rows.origin[bare]]
+    found[at[at >= 0]] = logits[bare[at >= 0]]
+    return found

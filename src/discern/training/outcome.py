@@ -8,9 +8,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from discern.config import Mode
 from discern.data import Dataset, hold_out
+from discern.data.dataset import StringArray
+from discern.data.metadata import MetadataSpec
+from discern.evaluation.scored import Scored
+from discern.model.calibration import Calibration, softmax
 from discern.training.backbones import Backbone
 from discern.training.head import Head
+from discern.training.held_out import HeldOut
 
 SELECTION_SHARE = 0.1  # of the training pictures, where no split is there to select on
 
@@ -55,27 +61,53 @@ def _scored(dataset: Dataset, *splits: str) -> dict[str, Dataset]:
 
 
 @dataclass(frozen=True)
-class Scored:
-    """A split's true labels [n] and the probabilities [n, C] given for them."""
+class Known:
+    """Training pictures as the network sees them, for telling what is unlike them."""
 
+    embeddings: npt.NDArray[np.float32]  # [n, D]
+    truth: npt.NDArray[np.intp]  # [n] columns
+    cross_fitted: bool  # the held-out pictures are among them
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A split's pictures with the head's answers, not calibrated; n pictures."""
+
+    files: tuple[Path, ...]
     truth: list[str]
-    probabilities: npt.NDArray[np.floating]
+    logits: npt.NDArray[np.float32]  # [n, C]
+    embeddings: npt.NDArray[np.float32]  # [n, D]
     seen_in_training: int  # pictures of it that are, byte for byte, also training pictures
+    metadata: Mapping[str, StringArray] = field(default_factory=dict)  # facts beside them [n]
+
+    def scored(self, calibration: Calibration) -> Scored:
+        probabilities = softmax(calibration.apply(self.logits))
+        return Scored(
+            self.files,
+            self.truth,
+            probabilities,
+            self.embeddings,
+            self.seen_in_training,
+            self.metadata,
+        )
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A trained network: what `train` needs to write and score a model."""
+    """A trained network: what `train` needs to prove, write and score a model."""
 
+    mode: Mode  # how it was trained in the end
     backbone: Backbone
-    head: Head
-    temperature: float
+    head: Head  # not calibrated
     backbone_graph: Path  # ONNX, uint8 pictures → embedding
     backbone_weights: Path  # safetensors
-    scored: Mapping[str, Scored]
+    known: Known
+    held_out: HeldOut | None
+    answered: Mapping[str, Answered]  # by split
     trained_on: tuple[str, ...]  # the splits that fitting or any choice has used
     facts: Mapping[str, Any]  # what was chosen, for the model's record
     failures: Mapping[str, str] = field(default_factory=dict)  # path → why it was left out
+    metadata: MetadataSpec | None = None
 
 
 def columns(labels: npt.NDArray[Any], classes: tuple[str, ...]) -> npt.NDArray[np.intp]:

@@ -11,9 +11,11 @@ from discern.data.class_names import check_distinct, without_classes
 from discern.data.dataset import Dataset
 from discern.data.listing import PICTURE_SUFFIXES, Folder, unreadable
 from discern.data.readers import folder, table
+from discern.data.readers.exif_columns import with_exif
 from discern.data.readers.reader import Reader, ReadOptions
 from discern.errors import DatasetError
 
+EXIF = "exif"  # among the names of metadata: from the pictures' own files
 READERS: tuple[Reader, ...] = (folder, table)  # the first that recognises a path reads it
 
 
@@ -27,19 +29,28 @@ def load_dataset(
     group_column: str | None = None,
     images: str | Path | None = None,
     exclude: Collection[str] = (),
+    metadata: Collection[str] = (),
 ) -> Dataset:
     """Read samples from a folder or a table; DatasetError says what is wrong with it.
 
     `layout` names a reader instead of finding it out, the columns are those of a table,
-    `images` is the folder of its pictures, and `exclude` names classes to leave out.
+    `images` is the folder of its pictures, and `exclude` names classes to leave out. `metadata`
+    names columns of facts beside the pictures; the word "exif" stands for those in their files,
+    "taken_at", "lat", "lon" and "device".
     """
     path = _existing(source)
     pictures = None if images is None else _existing(images)
-    options = ReadOptions(image_column, label_column, split_column, group_column, pictures)
+    names = dict.fromkeys(_several(metadata))  # each once
+    columns = tuple(name for name in names if name != EXIF)
+    options = ReadOptions(image_column, label_column, split_column, group_column, pictures, columns)
     dataset = _reader(path, layout).read(path, options)
-    dataset = without_classes(dataset, [exclude] if isinstance(exclude, str) else exclude)
+    dataset = without_classes(dataset, _several(exclude))
     check_distinct(dataset)
-    return dataset
+    return with_exif(dataset) if EXIF in names else dataset
+
+
+def _several(names: Collection[str]) -> Collection[str]:
+    return [names] if isinstance(names, str) else names
 
 
 def _reader(path: Path, layout: str | None) -> Reader:
@@ -72,7 +83,8 @@ def _existing(source: str | Path) -> Path:
 def _unrecognised(path: Path) -> DatasetError:
     if not path.is_dir():
         return DatasetError(
-            f"{path}: is neither a folder nor a table. Name a folder of pictures, or a CSV file."
+            f"{path}: is neither a folder nor a table.\n"
+            "Name a folder of pictures, or a CSV or Parquet file."
         )
     whole = Folder(str(path))
     if not whole.holds_pictures():

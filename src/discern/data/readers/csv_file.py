@@ -9,7 +9,6 @@ from pathlib import Path
 from discern.data.listing import is_picture_name, unreadable
 from discern.errors import DatasetError
 
-SUFFIXES = (".csv", ".tsv")
 _DELIMITERS = ",;\t"
 
 
@@ -53,12 +52,6 @@ def open_csv(path: Path) -> CsvFile:
             "Add a first row that names the columns, such as: image,label"
         )
     return CsvFile(path, delimiter, header)
-
-
-def tables_in(folder: Path) -> list[Path]:
-    """The tables that lie directly in a folder, sorted."""
-    found = (path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    return sorted(path for path in found if path.is_file() and not path.name.startswith("."))
 
 
 def _cells(line: str, delimiter: str) -> tuple[str, ...]:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from discern.data.dataset import Dataset, Row
 from discern.data.listing import PICTURE_FOLDERS, Folder
-from discern.data.readers.csv_file import tables_in
 from discern.data.readers.reader import ReadOptions
+from discern.data.readers.table_file import tables_in
 from discern.data.split_names import TRAIN, UNLABELLED, folder_split
 from discern.errors import DatasetError
 
@@ -60,6 +60,11 @@ def recognises(path: Path) -> bool:
 
 def read(path: Path, options: ReadOptions) -> Dataset:
     """Every picture below a class folder, labelled with that folder's name."""
+    if options.metadata:
+        raise DatasetError(
+            f"{path}: is read as a folder per class, which has no column {options.metadata[0]!r}.\n"
+            "Use --metadata exif for facts from the files, or name a table with that column."
+        )
     if options.given:
         raise DatasetError(
             f"{path}: is read as a folder per class, which knows no {options.given[0]}.\n"

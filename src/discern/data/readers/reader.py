@@ -16,11 +16,12 @@ class ReadOptions:
     split_column: str | None = None
     group_column: str | None = None
     images: Path | None = None
+    metadata: tuple[str, ...] = ()  # columns of facts beside the pictures
 
     @property
     def given(self) -> tuple[str, ...]:
         """The options that were given, as they are written on the command line."""
-        named = (name for name, value in vars(self).items() if value is not None)
+        named = (name for name, value in vars(self).items() if value not in (None, ()))
         return tuple(f"--{name.replace('_', '-')}" for name in named)
 
 

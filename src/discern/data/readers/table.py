@@ -1,4 +1,4 @@
-"""A CSV that names pictures and their labels."""
+"""A table, CSV or Parquet, that names pictures and their labels."""
 
 from array import array
 from collections.abc import Iterator
@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from discern.data.dataset import STRING, Dataset, Row, StringArray
-from discern.data.readers.csv_file import SUFFIXES, CsvFile, open_csv, tables_in
 from discern.data.readers.picture_index import PictureIndex
 from discern.data.readers.reader import ReadOptions
 from discern.data.readers.table_columns import Columns, find_columns
+from discern.data.readers.table_file import SUFFIXES, TableFile, open_table, tables_in
 from discern.data.split_names import UNLABELLED, canonical_split
 from discern.errors import DatasetError
 
@@ -28,7 +28,7 @@ class Notes:
 
 
 def recognises(path: Path) -> bool:
-    """A CSV, or a folder with at least one directly in it."""
+    """A table, or a folder with at least one directly in it."""
     if path.is_dir():
         return bool(tables_in(path))
     return path.suffix.lower() in SUFFIXES
@@ -36,7 +36,7 @@ def recognises(path: Path) -> bool:
 
 def read(path: Path, options: ReadOptions) -> Dataset:
     """The samples that a table names, in its order; every value stays a string."""
-    table = _table_in(path, options) if path.is_dir() else open_csv(path)
+    table = _table_in(path, options) if path.is_dir() else open_table(path)
     columns = find_columns(table, options)
     notes = Notes()
     dataset = _stream(table, columns, options, notes)
@@ -50,12 +50,12 @@ def read(path: Path, options: ReadOptions) -> Dataset:
     return replace(dataset, source=_source(table, columns, dataset))
 
 
-def _table_in(folder: Path, options: ReadOptions) -> CsvFile:
+def _table_in(folder: Path, options: ReadOptions) -> TableFile:
     tables = tables_in(folder)
     if not tables:
-        raise DatasetError(f"{folder}: has no table in it. Name a CSV file.")
+        raise DatasetError(f"{folder}: has no table in it. Name a CSV or Parquet file.")
     if len(tables) == 1:
-        return open_csv(tables[0])
+        return open_table(tables[0])
     usable = [table for path in tables if (table := _usable(path, options))]
     if len(usable) == 1:
         return usable[0]
@@ -66,32 +66,36 @@ def _table_in(folder: Path, options: ReadOptions) -> CsvFile:
     )
 
 
-def _usable(path: Path, options: ReadOptions) -> CsvFile | None:
+def _usable(path: Path, options: ReadOptions) -> TableFile | None:
     try:
-        table = open_csv(path)
+        table = open_table(path)
         find_columns(table, options)
     except DatasetError:
         return None
     return table
 
 
-def _stream(table: CsvFile, columns: Columns, options: ReadOptions, notes: Notes) -> Dataset:
+def _stream(table: TableFile, columns: Columns, options: ReadOptions, notes: Notes) -> Dataset:
     """From rows to columns; the index of pictures, which is large, lives no longer than this."""
     index = PictureIndex(table.path, options.images)
-    return Dataset.from_rows(index.root, _rows(table, columns, index, notes))
+    rows = _rows(table, columns, index, notes)
+    return Dataset.from_rows(index.root, rows, metadata=options.metadata)
 
 
-def _rows(table: CsvFile, columns: Columns, index: PictureIndex, notes: Notes) -> Iterator[Row]:
+def _rows(
+    table: TableFile, columns: Columns, index: PictureIndex, notes: Notes
+) -> Iterator[tuple[str, ...]]:
     for number, cells in table.rows():
         path = _picture(table, index, number, cells[columns.image])
         if path is None:
             notes.missing.append(f"{cells[columns.image]!r} (row {number})")
             continue
         notes.numbers.append(number)
-        yield Row(path, _label(cells[columns.label]), *_facts(columns, cells))
+        row = Row(path, _label(cells[columns.label]), *_facts(columns, cells))
+        yield (*row, *(cells[place].strip() for place in columns.metadata))
 
 
-def _picture(table: CsvFile, index: PictureIndex, number: int, cell: str) -> str | None:
+def _picture(table: TableFile, index: PictureIndex, number: int, cell: str) -> str | None:
     path = index.relative(cell)
     if path is None:
         raise table.fault(
@@ -114,7 +118,7 @@ def _facts(columns: Columns, cells: list[str]) -> tuple[str, str]:
     return split, "" if columns.group is None else cells[columns.group]
 
 
-def _missing_pictures(table: CsvFile, root: Path, notes: Notes) -> DatasetError:
+def _missing_pictures(table: TableFile, root: Path, notes: Notes) -> DatasetError:
     n = len(notes.missing)
     what = "1 picture is" if n == 1 else f"{n} pictures are"
     shown = ", ".join(notes.missing[:_SHOWN]) + (", …" if n > _SHOWN else "")
@@ -124,7 +128,7 @@ def _missing_pictures(table: CsvFile, root: Path, notes: Notes) -> DatasetError:
     )
 
 
-def _with_canonical_splits(table: CsvFile, dataset: Dataset, options: ReadOptions) -> Dataset:
+def _with_canonical_splits(table: TableFile, dataset: Dataset, options: ReadOptions) -> Dataset:
     """`val` becomes "validation"; a column with other values, unless asked for, is no split."""
     names = [raw for raw in np.unique(dataset.splits).tolist() if raw]
     known = {raw: split for raw in names if (split := canonical_split(raw))}
@@ -142,7 +146,7 @@ def _with_canonical_splits(table: CsvFile, dataset: Dataset, options: ReadOption
     return replace(dataset, splits=splits)
 
 
-def _check_labels(table: CsvFile, dataset: Dataset, notes: Notes) -> None:
+def _check_labels(table: TableFile, dataset: Dataset, notes: Notes) -> None:
     """Only rows that the split column calls unlabelled may lack a label."""
     missing = (dataset.labels == "") & (dataset.splits != UNLABELLED)
     if missing.any():
@@ -154,7 +158,7 @@ def _check_labels(table: CsvFile, dataset: Dataset, notes: Notes) -> None:
         )
 
 
-def _once_each(table: CsvFile, dataset: Dataset) -> Dataset:
+def _once_each(table: TableFile, dataset: Dataset) -> Dataset:
     """Rows that say the same again are dropped; those that contradict are an error."""
     order = np.argsort(dataset.paths, kind="stable")
     paths = dataset.paths[order]
@@ -172,11 +176,12 @@ def _once_each(table: CsvFile, dataset: Dataset) -> Dataset:
 
 
 def _facts_of(dataset: Dataset) -> dict[str, StringArray]:
-    return {"label": dataset.labels, "split": dataset.splits, "group": dataset.groups}
+    facts = {"label": dataset.labels, "split": dataset.splits, "group": dataset.groups}
+    return {**dataset.metadata, **facts}
 
 
 def _contradiction(
-    table: CsvFile, dataset: Dataset, what: str, first: np.intp, second: np.intp
+    table: TableFile, dataset: Dataset, what: str, first: np.intp, second: np.intp
 ) -> DatasetError:
     column = _facts_of(dataset)[what]
     return DatasetError(
@@ -185,11 +190,14 @@ def _contradiction(
     )
 
 
-def _source(table: CsvFile, columns: Columns, dataset: Dataset) -> str:
+def _source(table: TableFile, columns: Columns, dataset: Dataset) -> str:
     header = table.header
     text = f"{table.path.name}: pictures from {header[columns.image]!r}"
     text += f", labels from {header[columns.label]!r}"
     if columns.split is not None:
         used = "splits from" if dataset.split_names else "no splits found in"
         text += f", {used} {header[columns.split]!r}"
-    return text + (f", groups from {header[columns.group]!r}" if columns.group is not None else "")
+    if columns.group is not None:
+        text += f", groups from {header[columns.group]!r}"
+    beside = ", ".join(repr(header[place]) for place in columns.metadata)
+    return text + (f", metadata from {beside}" if beside else "")

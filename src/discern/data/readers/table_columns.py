@@ -2,10 +2,11 @@
 
 import difflib
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from discern.data.readers.csv_file import CsvFile
 from discern.data.readers.reader import ReadOptions
+from discern.data.readers.table_file import TableFile
 from discern.errors import DatasetError
 
 # The more telling names first: a table may have both an `id` and a `filename`.
@@ -28,22 +29,27 @@ class Columns(NamedTuple):
     label: int
     split: int | None
     group: int | None
+    metadata: tuple[int, ...] = ()
 
 
-def find_columns(table: CsvFile, options: ReadOptions) -> Columns:
+def find_columns(table: TableFile, options: ReadOptions) -> Columns:
     """The columns that the options name, else those with a usual name; DatasetError if unclear."""
-    image = _named(table, "image", options.image_column) or _usual(table, _IMAGE)
-    label = _named(table, "label", options.label_column) or _usual(table, _LABEL)
+    image = _named(table, "--image-column", options.image_column) or _usual(table, _IMAGE)
+    label = _named(table, "--label-column", options.label_column) or _usual(table, _LABEL)
     if len(table.header) == 2:
         image, label = _the_other_two(image, label)
     if image is None or label is None or image == label:
         raise _unclear(table, image, label)
-    return Columns(
-        image.at,
-        label.at,
-        _at(_named(table, "split", options.split_column) or _usual(table, _SPLIT)),
-        _at(_named(table, "group", options.group_column)),
-    )
+    split = _named(table, "--split-column", options.split_column) or _usual(table, _SPLIT)
+    group = _named(table, "--group-column", options.group_column)
+    columns = Columns(image.at, label.at, _at(split), _at(group))
+    return columns._replace(metadata=tuple(_beside(table, options.metadata, columns)))
+
+
+def picture_column(table: TableFile) -> int:
+    """The position of the column that names pictures, in a table that need have no labels."""
+    found = _usual(table, _IMAGE)
+    return 0 if found is None else found.at
 
 
 class _Column(NamedTuple):
@@ -52,17 +58,32 @@ class _Column(NamedTuple):
     at: int
 
 
-def _named(table: CsvFile, what: str, column: str | None) -> _Column | None:
+def _beside(table: TableFile, names: tuple[str, ...], columns: Columns) -> Iterator[int]:
+    """Where the facts beside the pictures stand; none of them may give the answer away."""
+    taken = {columns.image: "pictures", columns.label: "labels", columns.split: "splits"}
+    for name in names:
+        column = _named(table, "--metadata", name)
+        if column is None:
+            continue
+        if what := taken.get(column.at):
+            raise DatasetError(
+                f"{table.path}: column {name!r} holds the {what}, which are no metadata. "
+                "Leave it out of --metadata."
+            )
+        yield column.at
+
+
+def _named(table: TableFile, option: str, column: str | None) -> _Column | None:
     if column is None:
         return None
     if column not in table.header:
         near = difflib.get_close_matches(column, table.header, n=1)
         hint = f"Did you mean {near[0]!r}?" if near else _listed(table)
-        raise DatasetError(f"{table.path}: has no column {column!r} (--{what}-column). {hint}")
+        raise DatasetError(f"{table.path}: has no column {column!r} ({option}). {hint}")
     return _Column(table.header.index(column))
 
 
-def _usual(table: CsvFile, names: tuple[str, ...]) -> _Column | None:
+def _usual(table: TableFile, names: tuple[str, ...]) -> _Column | None:
     plain = [re.sub(r"[\s-]+", "_", column.casefold()) for column in table.header]
     return next((_Column(plain.index(name)) for name in names if name in plain), None)
 
@@ -80,7 +101,7 @@ def _at(column: _Column | None) -> int | None:
     return None if column is None else column.at
 
 
-def _unclear(table: CsvFile, image: _Column | None, label: _Column | None) -> DatasetError:
+def _unclear(table: TableFile, image: _Column | None, label: _Column | None) -> DatasetError:
     missing = "pictures" if image is None else "labels" if label is None else "which of the two"
     return DatasetError(
         f"{table.path}: cannot tell which column holds the {missing}. {_listed(table)}\n"
@@ -88,7 +109,7 @@ def _unclear(table: CsvFile, image: _Column | None, label: _Column | None) -> Da
     )
 
 
-def _listed(table: CsvFile) -> str:
+def _listed(table: TableFile) -> str:
     shown = ", ".join(table.header[:12])
     more = f" and {len(table.header) - 12} more" if len(table.header) > 12 else ""
     return f"Its columns: {shown}{more}."

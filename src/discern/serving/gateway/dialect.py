@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 
 from discern.errors import UpstreamError
 from discern.model import ModelInfo
-from discern.runtime.engine import Images, Outputs
+from discern.runtime.engine import Images, Metadata, Outputs
 from discern.serving.gateway.editions import Edition
 from discern.serving.protocols.tensors import shown
 
@@ -26,7 +26,7 @@ class Dialect:
     """A protocol's two methods that a gateway needs, over bytes."""
 
     infer: str  # the method's path
-    request: Callable[[Edition, Images], bytes]
+    request: Callable[[Edition, Images, Metadata | None], bytes]  # None: the model takes none
     outputs: Callable[[bytes, Edition], Mapping[str, Floats]]  # raises UpstreamError
     gives_all: bool  # outputs; else the probabilities only
     ready: str

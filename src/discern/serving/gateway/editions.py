@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 
 from discern.model import ModelInfo
+from discern.model.facts import FactReader
+from discern.model.interpreter import Interpreter
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,6 +17,8 @@ class Edition:
     name: str
     version: str
     info: ModelInfo
+    interpreter: Interpreter
+    facts: FactReader | None
     pinned: bool  # requests name the version, so that no other one answers
     files: dict[str, bytes | None] = field(default_factory=dict)  # fetched so far; None: not there
 

@@ -1,8 +1,10 @@
 """Where the gateway learns what the models are: from discern's model server, or from a folder."""
 
+import asyncio
 import logging
 from collections.abc import Iterable
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -11,8 +13,11 @@ import grpc
 
 from discern.errors import ConfigError, ModelError, UnknownModelError
 from discern.model import ModelInfo, load
-from discern.model.folder import INFO
+from discern.model.facts import fact_reader
+from discern.model.folder import INFO, UNKNOWN
 from discern.model.info import info_from_json
+from discern.model.interpreter import interpreter_of
+from discern.runtime.pipeline import Facts
 from discern.serving.gateway.address import Address
 from discern.serving.gateway.dialect import PROBABILITIES, Dialect, parsed
 from discern.serving.gateway.editions import Edition
@@ -23,7 +28,7 @@ from discern.serving.single import name_and_version
 
 log = logging.getLogger("discern.serving")
 
-LIST, FILE = f"/{SERVICE}/List", f"/{SERVICE}/File"
+LIST, FILE, EXPLAIN = f"/{SERVICE}/List", f"/{SERVICE}/File", f"/{SERVICE}/Explain"
 LOOK_SECONDS = 1.0  # that a server may take to say what it has
 FILE_SECONDS = 10.0
 
@@ -75,18 +80,23 @@ class OwnServers:
         """What was listed, fetched if it is not known yet; None if it has gone, or is unusable."""
         key = (listed.name, listed.version, listed.digest)
         if listed.digest not in self._refused and key not in self._editions:
-            info = await self._info(address, listed)
-            if info is not None:  # another look may have been quicker: all share one edition
-                made = Edition(listed.name, listed.version, info, pinned=True)
+            made = await self._made(address, listed)
+            if made is not None:  # another look may have been quicker: all share one edition
                 return self._editions.setdefault(key, made)
         return self._editions.get(key)
 
-    async def _info(self, address: Address, listed: Any) -> ModelInfo | None:
+    async def _made(self, address: Address, listed: Any) -> Edition | None:
+        where = f"{address.name}: {listed.name} {listed.version}"
         try:
             data = await fetch_file(address, listed.name, listed.version, INFO)
             if digest_of(data) != listed.digest:  # replaced since it was listed
                 return None
-            return info_from_json(data, f"{address.name}: {listed.name} {listed.version}")
+            info, unknown = info_from_json(data, where), b""
+            if info.unknown:
+                unknown = await fetch_file(address, listed.name, listed.version, UNKNOWN)
+                if sha256(unknown).hexdigest() != info.files.get(UNKNOWN):
+                    return None
+            return await asyncio.to_thread(_pinned, listed, info, unknown)
         except grpc.aio.AioRpcError as exc:
             if exc.code() is grpc.StatusCode.NOT_FOUND:
                 return None
@@ -95,6 +105,12 @@ class OwnServers:
             self._refused.add(listed.digest)
             log.error("%s", exc)
             return None
+
+
+def _pinned(listed: Any, info: ModelInfo, unknown: bytes) -> Edition:
+    """The edition of a version that was listed; raises ModelError."""
+    interpreter = interpreter_of(info, lambda: unknown)
+    return Edition(listed.name, listed.version, info, interpreter, fact_reader(info), pinned=True)
 
 
 async def fetch_file(address: Address, name: str, version: str, file: str) -> bytes:
@@ -114,6 +130,22 @@ def file_in(response: bytes) -> bytes:
     return data
 
 
+def explain_request(edition: Edition, picture: bytes, label: str, metadata: Facts) -> bytes:
+    """A question for the heat map of an encoded picture."""
+    made = message("discern.ExplainRequest")(
+        name=edition.name, version=edition.version, picture=picture, label=label
+    )
+    if metadata is not None:
+        made.metadata.extend(metadata.tolist())
+    data: bytes = made.SerializeToString()
+    return data
+
+
+def png_in(response: bytes) -> bytes:
+    data: bytes = parsed(message("discern.ExplainResponse"), response).png
+    return data
+
+
 class GivenFolder:
     """Other servers, which have the model of this folder under `name`, or the folder's own."""
 
@@ -122,9 +154,19 @@ class GivenFolder:
         own_name, version = name_and_version(folder)
         self.name = name or own_name
         self._dialect = dialect
-        info = model.info if dialect.gives_all else replace(model.info, outputs=(PROBABILITIES,))
+        info, interpreter = model.info, model.interpreter
+        if not dialect.gives_all:
+            info = replace(info, outputs=(PROBABILITIES,))
+            if interpreter.unknown and interpreter.unknown.needs_embedding:
+                interpreter = replace(interpreter, unknown=None)
         self._edition = Edition(
-            self.name, version, info, pinned=False, files=dict(visible_files(model))
+            self.name,
+            version,
+            info,
+            interpreter,
+            fact_reader(info),
+            pinned=False,
+            files=dict(visible_files(model)),
         )
 
     async def look(self, address: Address) -> tuple[Edition, ...]:

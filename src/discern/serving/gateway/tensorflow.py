@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from discern.runtime.engine import Images
+from discern.runtime.engine import METADATA, Images, Metadata
 from discern.serving.gateway.dialect import (
     Dialect,
     Floats,
@@ -19,18 +19,23 @@ FLOAT, UINT8 = 1, 4  # DataType
 AVAILABLE = 30  # ModelVersionStatus.State
 
 
-def request(edition: Edition, images: Images) -> bytes:
+def request(edition: Edition, images: Images, metadata: Metadata | None = None) -> bytes:
     """A PredictRequest for pixels [N, H, W, 3], to the version that the server thinks best."""
     made = message("tensorflow.serving.PredictRequest")()
     made.model_spec.name = edition.name
     made.output_filter.extend(edition.info.outputs)
-    tensor = made.inputs[edition.info.inputs[0]]
-    tensor.dtype = UINT8
-    tensor.tensor_content = images.tobytes()
-    for size in images.shape:
-        tensor.tensor_shape.dim.add(size=size)
+    _fill(made.inputs[edition.info.inputs[0]], UINT8, images)
+    if metadata is not None:
+        _fill(made.inputs[METADATA], FLOAT, metadata.astype("<f4", copy=False))
     data: bytes = made.SerializeToString()
     return data
+
+
+def _fill(tensor: Any, dtype: int, values: Images | Metadata) -> None:
+    tensor.dtype = dtype
+    tensor.tensor_content = values.tobytes()
+    for size in values.shape:
+        tensor.tensor_shape.dim.add(size=size)
 
 
 def outputs(response: bytes, edition: Edition) -> Mapping[str, Floats]:

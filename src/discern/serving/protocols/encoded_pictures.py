@@ -2,30 +2,45 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from discern.errors import OverloadedError, PictureError
 from discern.model import ModelInfo
-from discern.runtime.engine import Images, Outputs
+from discern.runtime.engine import Images, Metadata, Outputs
 from discern.serving.catalog import Servable
+from discern.serving.facts import NOTHING
 from discern.serving.settings import QueueSettings
 
 Pictures = Images | list[bytes]  # pixels [N, H, W, 3], or N encoded pictures
 SHARE = 4  # one request's pictures take at most a quarter of the line
 
 
-async def run_pictures(
-    servable: Servable, pictures: Pictures, deadline: float, queue: QueueSettings
+@dataclass(frozen=True)
+class Question:
+    """N pictures, and what is known beside them [N, M] if the request says it."""
+
+    pictures: Pictures
+    metadata: Metadata | None = None
+
+
+async def run_question(
+    servable: Servable, question: Question, deadline: float, queue: QueueSettings
 ) -> Outputs:
     """All outputs, [N, …] each; raises as `Servable.picture` and `Servable.pixels`."""
+    pictures, metadata = question.pictures, question.metadata
     if isinstance(pictures, list):
-        return await run_encoded(servable, pictures, deadline, queue)
-    return await servable.pixels(pictures, deadline)
+        return await run_encoded(servable, pictures, deadline, queue, metadata)
+    return await servable.pixels(pictures, deadline, metadata)
 
 
 async def run_encoded(
-    servable: Servable, pictures: Sequence[bytes], deadline: float, queue: QueueSettings
+    servable: Servable,
+    pictures: Sequence[bytes],
+    deadline: float,
+    queue: QueueSettings,
+    metadata: Metadata | None = None,
 ) -> Outputs:
     """The outputs for encoded pictures, [N, …] each.
 
@@ -38,7 +53,8 @@ async def run_encoded(
     async def run(index: int) -> tuple[ModelInfo, Outputs]:
         async with slots:
             try:
-                outputs = await servable.picture(pictures[index], deadline)
+                given = NOTHING if metadata is None else metadata[index]
+                outputs = await servable.picture(pictures[index], deadline, given)
                 return servable.info, outputs
             except PictureError as exc:
                 raise type(exc)(f"picture {index}: {exc}") from exc

@@ -27,11 +27,14 @@ def build_grpc_server(
     def admit(metadata: Mapping[str, str], peer: str) -> None:
         parts.gate.admit(key_in_metadata(metadata), peer_address(peer))
 
+    def ready() -> bool:
+        return parts.ready(catalog)
+
     services = [
-        open_inference_grpc.grpc_service(catalog, settings, metrics, admit),
+        open_inference_grpc.grpc_service(catalog, ready, settings, metrics, admit),
         *tensorflow_grpc.grpc_services(catalog, settings, metrics, admit),
         model_folder.grpc_service(catalog, settings, metrics, admit),
-        grpc_health.grpc_service(lambda: parts.ready(catalog), settings, metrics),
+        grpc_health.grpc_service(ready, settings, metrics),
     ]
     journal = Journal(log or AccessLog(), parts.tracer)
     return create_grpc_server(services, settings, shared_port, [journal])

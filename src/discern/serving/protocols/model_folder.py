@@ -1,8 +1,9 @@
 """Models' meaning for gateways: labels, preprocessing, report, from the one who has the folder.
 
 The gRPC service `discern.ModelFolder` (`protos/model_folder.proto`) lists the versions that can
-be asked and hands out their `model.json` and the files that people may see. Each version comes
-with a digest, so that a gateway notices when a version was replaced by another of its number.
+be asked and hands out their `model.json` and the files that their users need. Each version comes
+with a digest, so that a gateway notices when a version was replaced by another of its number. It
+also makes heat maps, for which a gateway would need the graph.
 """
 
 import hashlib
@@ -11,10 +12,12 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import grpc
+import numpy as np
 
 from discern.errors import OverloadedError, UnknownModelError
 from discern.model.folder import INFO
 from discern.serving.catalog import Catalog, Servable
+from discern.serving.facts import NOTHING
 from discern.serving.metrics import Metrics
 from discern.serving.protocols.grpc_server import Admit, Call, admit_all, service
 from discern.serving.protocols.messages import message
@@ -46,7 +49,13 @@ def grpc_service(
             raise UnknownModelError(f"The model has no file {shown(request.file)} to show.")
         return message("discern.FileResponse")(data=data)
 
-    handlers = {"List": list_versions, "File": file}
+    async def explain(request: Any, call: Call) -> Any:
+        servable = catalog.find(request.name or None, request.version or None)
+        given = np.array(request.metadata, np.float32) if request.metadata else NOTHING
+        png = await servable.heatmap(request.picture, request.label, call.deadline, given)
+        return message("discern.ExplainResponse")(png=png or b"")
+
+    handlers = {"List": list_versions, "File": file, "Explain": explain}
     return service(SERVICE, handlers, settings, metrics, admit)
 
 

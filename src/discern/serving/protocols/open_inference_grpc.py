@@ -1,6 +1,7 @@
 """The Open Inference Protocol over gRPC."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -11,7 +12,7 @@ from discern.serving.catalog import Catalog, Servable
 from discern.serving.metrics import Metrics
 from discern.serving.protocols import open_inference as oip
 from discern.serving.protocols import tensors
-from discern.serving.protocols.encoded_pictures import Pictures
+from discern.serving.protocols.encoded_pictures import Question
 from discern.serving.protocols.grpc_server import Admit, Call, admit_all, service
 from discern.serving.protocols.messages import message
 from discern.serving.settings import ServeSettings
@@ -20,7 +21,11 @@ SERVICE = "inference.GRPCInferenceService"
 
 
 def grpc_service(
-    catalog: Catalog, settings: ServeSettings, metrics: Metrics, admit: Admit = admit_all
+    catalog: Catalog,
+    ready: Callable[[], bool],
+    settings: ServeSettings,
+    metrics: Metrics,
+    admit: Admit = admit_all,
 ) -> grpc.GenericRpcHandler:
     """The service, answering from `catalog`."""
 
@@ -28,7 +33,7 @@ def grpc_service(
         return message("inference.ServerLiveResponse")(live=True)
 
     async def server_ready(_request: Any, _call: Call) -> Any:
-        return message("inference.ServerReadyResponse")(ready=catalog.ready)
+        return message("inference.ServerReadyResponse")(ready=ready())
 
     async def model_ready(request: Any, _call: Call) -> Any:
         return message("inference.ModelReadyResponse")(ready=_is_ready(catalog, request))
@@ -77,28 +82,38 @@ def _metadata(servable: Servable, catalog: Catalog) -> Any:
         name=servable.name,
         versions=oip.versions(catalog, servable.name),
         platform=oip.PLATFORM,
-        inputs=[tensor._asdict() for tensor in oip.model_inputs(info)],
+        inputs=[tensor._asdict() for tensor in oip.model_inputs(servable)],
         outputs=[tensor._asdict() for tensor in oip.model_outputs(info)],
         properties={"labels": json.dumps(info.labels)},
     )
 
 
-def _question(request: Any, servable: Servable, at_most: int) -> Pictures:
-    """The pictures of a request, from its raw contents or the typed ones."""
-    oip.check_inputs(servable.info, [tensor.name for tensor in request.inputs])
-    sent = request.inputs[0]
-    offer = oip.Offer(sent.name, sent.datatype, sent.shape)
-    shape = oip.check_offer(offer, servable.info, at_most)
-    if request.raw_input_contents:
-        if len(request.raw_input_contents) != 1 or sent.HasField("contents"):
-            raise RequestError(
-                f"{sent.name} has its data several times; send raw_input_contents, once, "
-                "or contents."
-            )
-        return oip.from_raw(offer, shape, request.raw_input_contents[0])
-    if sent.datatype == oip.PIXELS:
-        return tensors.pixels_from_values(sent.name, sent.contents.uint_contents, shape)
-    return tensors.strings_from_values(sent.name, sent.contents.bytes_contents, shape[0])
+def _question(request: Any, servable: Servable, at_most: int) -> Question:
+    """What a request asks about, from its raw contents or the typed ones."""
+    oip.check_inputs(servable, [tensor.name for tensor in request.inputs])
+    sent, raws = request.inputs, request.raw_input_contents
+    if raws and (len(raws) != len(sent) or any(tensor.HasField("contents") for tensor in sent)):
+        raise RequestError(
+            f"{len(sent)} inputs have their data in {len(raws)} raw_input_contents and in their "
+            "contents; send one of the two, for each input once."
+        )
+    given = {}
+    for index, tensor in enumerate(sent):
+        offer = oip.Offer(tensor.name, tensor.datatype, tensor.shape)
+        shape = oip.check_offer(offer, servable, at_most)
+        given[tensor.name] = (
+            oip.from_raw(offer, shape, raws[index]) if raws else _typed(tensor, shape)
+        )
+    return oip.question(servable, given)
+
+
+def _typed(tensor: Any, shape: tuple[int, ...]) -> oip.Value:
+    name, contents = tensor.name, tensor.contents
+    if tensor.datatype == oip.PIXELS:
+        return tensors.pixels_from_values(name, contents.uint_contents, shape)
+    if tensor.datatype == oip.FLOATS:
+        return tensors.floats_from_values(name, contents.fp32_contents, shape)
+    return tensors.strings_from_values(name, contents.bytes_contents, shape[0])
 
 
 def _response(request: Any, servable: Servable, outputs: list[oip.Tensor]) -> Any:

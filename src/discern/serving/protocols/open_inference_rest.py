@@ -19,7 +19,7 @@ from discern.serving.json_body import json_response, parse_object
 from discern.serving.protocols import open_inference as oip
 from discern.serving.protocols import open_inference_schemas as schemas
 from discern.serving.protocols import tensors
-from discern.serving.protocols.encoded_pictures import Pictures
+from discern.serving.protocols.encoded_pictures import Question
 from discern.serving.protocols.tensors import shown
 from discern.serving.settings import ServeSettings
 
@@ -38,10 +38,10 @@ Find = Callable[..., Awaitable[Servable]]
 T = TypeVar("T")
 
 
-def router(catalog: Catalog, settings: ServeSettings) -> APIRouter:
+def router(catalog: Catalog, settings: ServeSettings, is_ready: Callable[[], bool]) -> APIRouter:
     """The routes below /v2, answering from `catalog`."""
     routes = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
-    _add_server_routes(routes, catalog)
+    _add_server_routes(routes, catalog, is_ready)
 
     async def latest(name: str) -> Servable:
         return catalog.find(name)
@@ -54,7 +54,7 @@ def router(catalog: Catalog, settings: ServeSettings) -> APIRouter:
     return routes
 
 
-def _add_server_routes(routes: APIRouter, catalog: Catalog) -> None:
+def _add_server_routes(routes: APIRouter, catalog: Catalog, is_ready: Callable[[], bool]) -> None:
     @routes.get("", summary="What this server is", responses=schemas.SERVER)
     async def server() -> Response:
         members = {"name": oip.SERVER, "version": __version__, "extensions": oip.EXTENSIONS}
@@ -66,7 +66,8 @@ def _add_server_routes(routes: APIRouter, catalog: Catalog) -> None:
 
     @routes.get("/health/ready", summary="Can every model be asked?", responses=schemas.READY)
     async def ready() -> Response:
-        return json_response({"ready": catalog.ready}, 200 if catalog.ready else 503)
+        is_so = is_ready()
+        return json_response({"ready": is_so}, 200 if is_so else 503)
 
     @routes.post("/repository/index", summary="All models", responses=schemas.INDEX)
     async def index() -> Response:
@@ -101,10 +102,10 @@ def _add_model_routes(
     async def infer(request: Request, servable: Annotated[Servable, Depends(find)]) -> Response:
         request.scope["model"] = f"{servable.name}/{servable.version}"
         deadline = request.scope.get("deadline", time.monotonic() + settings.limits.seconds)
-        question = _read(await _body(request), servable, settings.limits.pictures)
-        wanted = tuple(question.wanted)
-        outputs = await oip.answer(servable, question.images, wanted, deadline, settings)
-        return _response(question, servable, outputs)
+        asked = _read(await _body(request), servable, settings.limits.pictures)
+        wanted = tuple(asked.wanted)
+        outputs = await oip.answer(servable, asked.question, wanted, deadline, settings)
+        return _response(asked, servable, outputs)
 
 
 def _metadata(servable: Servable, catalog: Catalog) -> dict[str, Any]:
@@ -113,7 +114,7 @@ def _metadata(servable: Servable, catalog: Catalog) -> dict[str, Any]:
         "name": servable.name,
         "versions": oip.versions(catalog, servable.name),
         "platform": oip.PLATFORM,
-        "inputs": [tensor._asdict() for tensor in oip.model_inputs(info)],
+        "inputs": [tensor._asdict() for tensor in oip.model_inputs(servable)],
         "outputs": [tensor._asdict() for tensor in oip.model_outputs(info)],
         "properties": {"labels": info.labels},
     }
@@ -128,10 +129,10 @@ class _Body:
 
 
 @dataclass(frozen=True)
-class _Question:
+class _Asked:
     """What a request asks; `wanted` says of each output whether it is wanted in binary."""
 
-    images: Pictures
+    question: Question
     wanted: Mapping[str, bool]
     id: str | None
 
@@ -151,41 +152,48 @@ async def _body(request: Request) -> _Body:
     return _Body(parse_object(body[:size], EXPECTED), memoryview(body)[size:])
 
 
-def _read(body: _Body, servable: Servable, at_most: int) -> _Question:
+def _read(body: _Body, servable: Servable, at_most: int) -> _Asked:
     inputs = _entries(body.document, "inputs")
     names = [_member(entry, "name", str, "an input") for entry in inputs]
-    oip.check_inputs(servable.info, names)
-    images = _images(inputs[0], body.binary, servable, at_most)
-    return _Question(images, _wanted(body.document, servable), _id(body.document))
+    oip.check_inputs(servable, names)
+    given, left = {}, body.binary
+    for entry in inputs:
+        given[entry["name"]], left = _value(entry, left, servable, at_most)
+    if left:
+        raise RequestError(f"{len(left):,} bytes of binary data belong to no input.")
+    question = oip.question(servable, given)
+    return _Asked(question, _wanted(body.document, servable), _id(body.document))
 
 
-def _images(
+def _value(
     entry: Mapping[str, Any], binary: memoryview | None, servable: Servable, at_most: int
-) -> Pictures:
+) -> tuple[oip.Value, memoryview | None]:
+    """An input, and what it leaves of the binary data."""
     name: str = entry["name"]
     datatype = _member(entry, "datatype", str, name)
     offer = oip.Offer(name, datatype, _member(entry, "shape", list, name))
-    shape = oip.check_offer(offer, servable.info, at_most)
+    shape = oip.check_offer(offer, servable, at_most)
     size = _parameters(entry, name).get("binary_data_size")
     if size is not None or (binary is not None and "data" not in entry):
-        return oip.from_raw(offer, shape, _binary(name, size, binary))
-    if binary:
-        raise RequestError(f"{len(binary):,} bytes of binary data belong to no input.")
+        mine, rest = _binary(name, size, binary)
+        return oip.from_raw(offer, shape, mine), rest
     data = _member(entry, "data", list, name)
     if datatype == oip.PIXELS:
-        return tensors.pixels_from_values(name, data, shape)
-    return tensors.strings_from_base64(name, data, shape[0])
+        return tensors.pixels_from_values(name, data, shape), binary
+    if datatype == oip.FLOATS:
+        return tensors.floats_from_values(name, data, shape), binary
+    return tensors.strings_from_base64(name, data, shape[0]), binary
 
 
-def _binary(name: str, size: object, binary: memoryview | None) -> memoryview:
-    """The binary data, all of which is the one input's."""
+def _binary(name: str, size: object, binary: memoryview | None) -> tuple[memoryview, memoryview]:
+    """An input's part of the binary data, and what is left: inputs lie one after the other."""
     if binary is None:
         raise RequestError(f"{name} has binary_data_size, but there is no {JSON_LENGTH} header.")
-    if type(size) is not int or size != len(binary):
+    if type(size) is not int or not 0 <= size <= len(binary):
         raise RequestError(
             f"{name} has binary_data_size {shown(size)}; {len(binary):,} bytes follow the JSON."
         )
-    return binary
+    return binary[:size], binary[size:]
 
 
 def _wanted(document: Mapping[str, Any], servable: Servable) -> Mapping[str, bool]:
@@ -210,7 +218,7 @@ def _id(document: Mapping[str, Any]) -> str | None:
     return given
 
 
-def _response(question: _Question, servable: Servable, outputs: Sequence[oip.Tensor]) -> Response:
+def _response(asked: _Asked, servable: Servable, outputs: Sequence[oip.Tensor]) -> Response:
     """JSON, and behind it the data of those outputs that are wanted in binary."""
     raws: list[bytes] = []
     described = []
@@ -220,7 +228,7 @@ def _response(question: _Question, servable: Servable, outputs: Sequence[oip.Ten
             "datatype": output.datatype,
             "shape": output.shape,
         }
-        if question.wanted[output.name]:
+        if asked.wanted[output.name]:
             raws.append(tensors.to_bytes(output.values))
             entry["parameters"] = {"binary_data_size": len(raws[-1])}
         else:
@@ -230,8 +238,8 @@ def _response(question: _Question, servable: Servable, outputs: Sequence[oip.Ten
         "model_name": servable.name,
         "model_version": servable.version,
     }
-    if question.id is not None:
-        members["id"] = question.id
+    if asked.id is not None:
+        members["id"] = asked.id
     members["outputs"] = described
     if not raws:
         return json_response(members)

@@ -68,12 +68,13 @@ MODEL_READY = _responses(_object({"name": TEXT, "ready": FLAG}), *FOUND)
 _BYTES = {"type": "string", "format": "binary"}
 _INPUT = _object(
     {
-        "name": {"const": "images"},
-        "datatype": {"enum": ["UINT8", "BYTES"]},
+        "name": {"enum": ["images", "metadata"]},
+        "datatype": {"enum": ["UINT8", "BYTES", "FP32"]},
         "shape": _list({"type": "integer"}),
         "data": {
             "type": "array",
-            "description": "Pixels, [N, height, width, 3] flat or nested; or pictures in base64.",
+            "description": "Of images: pixels, [N, height, width, 3] flat or nested, or pictures "
+            "in base64. Of metadata, where the model takes them: encoded facts, [N, M].",
         },
         "parameters": PARAMETERS,
     },
@@ -84,7 +85,7 @@ _QUESTION = _object(
     {
         "id": TEXT,
         "parameters": PARAMETERS,
-        "inputs": _list(_INPUT) | {"minItems": 1, "maxItems": 1},
+        "inputs": _list(_INPUT) | {"minItems": 1, "maxItems": 2},
         "outputs": _list(_object({"name": TEXT, "parameters": PARAMETERS}, "parameters")),
     },
     "id",

@@ -6,19 +6,19 @@ Serving does: many gateways read `response.outputs["…"].float_val`.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.json_format import ParseDict
 
 from discern.errors import RequestError
 from discern.model import ModelInfo
-from discern.runtime.engine import Images, Outputs
+from discern.runtime.engine import METADATA, Images, Metadata, Outputs
 from discern.serving.catalog import Catalog, Servable, VersionStatus
 from discern.serving.metrics import Metrics
 from discern.serving.protocols import tensorflow_serving as tfs
 from discern.serving.protocols import tensors
-from discern.serving.protocols.encoded_pictures import Pictures, run_pictures
+from discern.serving.protocols.encoded_pictures import Pictures, Question, run_question
 from discern.serving.protocols.grpc_server import Admit, Call, admit_all, service
 from discern.serving.protocols.messages import message
 from discern.serving.protocols.tensors import shown
@@ -33,6 +33,8 @@ FLOAT, UINT8, STRING = 1, 4, 7  # DataType
 OK, UNKNOWN = 0, 2  # TensorFlow's error codes
 INT64_END = 2**63
 
+T = TypeVar("T")
+
 
 def grpc_services(
     catalog: Catalog, settings: ServeSettings, metrics: Metrics, admit: Admit = admit_all
@@ -43,8 +45,8 @@ def grpc_services(
         servable = _find(catalog, request.model_spec)
         signature = request.model_spec.signature_name or tfs.DEFAULT
         wanted = _wanted(signature, request.output_filter, servable.info)
-        pictures = _pictures(request.inputs, servable.info, settings.limits.pictures)
-        outputs = await run_pictures(servable, pictures, call.deadline, settings.queue)
+        question = _question(request.inputs, servable, settings.limits.pictures)
+        outputs = await run_question(servable, question, call.deadline, settings.queue)
         return _response(servable, signature, {name: outputs[name] for name in wanted})
 
     async def metadata(request: Any, _call: Call) -> Any:
@@ -90,14 +92,35 @@ def _wanted(signature: str, names: Sequence[str], info: ModelInfo) -> tuple[str,
     return tuple(names) or known
 
 
-def _pictures(inputs: Mapping[str, Any], info: ModelInfo, at_most: int) -> Pictures:
-    """The one input's encoded pictures or pixels."""
-    name, spec = info.inputs[0], info.preprocess
-    if set(inputs) != {name}:
+def _question(inputs: Mapping[str, Any], servable: Servable, at_most: int) -> Question:
+    """The encoded pictures or pixels, and what is known beside them."""
+    info, facts = servable.info, servable.facts
+    name, beside = info.inputs[0], set() if facts is None else {METADATA}
+    if set(inputs) - beside != {name}:
         raise RequestError(
             f"The inputs are {shown(sorted(inputs))}; send one, {name!r}: {_takes(info)}"
         )
-    tensor = inputs[name]
+    pictures = _pictures(name, inputs[name], info, at_most)
+    if facts is None or METADATA not in inputs:
+        return Question(pictures)
+    return Question(pictures, _metadata_rows(inputs[METADATA], len(pictures), facts.spec.size))
+
+
+def _metadata_rows(tensor: Any, pictures: int, size: int) -> Metadata:
+    expected = [pictures, size]
+    if tensor.dtype != FLOAT or _shape(METADATA, tensor) != expected:
+        raise RequestError(
+            f"{METADATA} is {_type_name(tensor)} {shown(_shape(METADATA, tensor))}; expected "
+            f"DT_FLOAT {expected}, a row for each picture."
+        )
+    if tensor.tensor_content:
+        return tensors.floats_from_bytes(METADATA, tensor.tensor_content, (pictures, size))
+    values = _filled(tensor.float_val, (pictures, size))
+    return tensors.floats_from_values(METADATA, values, (pictures, size))
+
+
+def _pictures(name: str, tensor: Any, info: ModelInfo, at_most: int) -> Pictures:
+    spec = info.preprocess
     if tensor.dtype not in (UINT8, STRING):
         raise RequestError(
             f"{name} has the type {_type_name(tensor)}; send {_takes(info)} {tfs.NORMALISES}"
@@ -131,11 +154,15 @@ def _shape(name: str, tensor: Any) -> list[int]:
 def _pixels(name: str, tensor: Any, shape: tuple[int, ...]) -> Images:
     if tensor.tensor_content:
         return tensors.pixels_from_bytes(name, tensor.tensor_content, shape)
-    values = list(tensor.int_val)
-    # TensorFlow leaves out the end of a tensor where all values are the same as the last one.
-    if 0 < len(values) < (size := math.prod(shape)):
-        values += values[-1:] * (size - len(values))
-    return tensors.pixels_from_values(name, values, shape)
+    return tensors.pixels_from_values(name, _filled(tensor.int_val, shape), shape)
+
+
+def _filled(values: Sequence[T], shape: tuple[int, ...]) -> list[T]:
+    """TensorFlow leaves out the end of a tensor where all values are the same as the last one."""
+    filled = list(values)
+    if 0 < len(filled) < (size := math.prod(shape)):
+        filled += filled[-1:] * (size - len(filled))
+    return filled
 
 
 def _response(servable: Servable, signature: str, outputs: Outputs) -> Any:
@@ -170,7 +197,7 @@ def _check_fields(fields: Sequence[str]) -> None:
 
 def _metadata(servable: Servable) -> Any:
     response = message("tensorflow.serving.GetModelMetadataResponse")(model_spec=_spec(servable))
-    signatures = ParseDict(tfs.signature_def_map(servable.info), message(SIGNATURE_MAP)())
+    signatures = ParseDict(tfs.signature_def_map(servable), message(SIGNATURE_MAP)())
     packed = response.metadata[SIGNATURES]
     packed.type_url = f"type.googleapis.com/{SIGNATURE_MAP}"
     packed.value = signatures.SerializeToString()

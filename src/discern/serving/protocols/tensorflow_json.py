@@ -11,10 +11,11 @@ from typing import Any
 from discern.errors import RequestError
 from discern.model import ModelInfo
 from discern.runtime import Prediction
-from discern.runtime.engine import Images, Outputs
+from discern.runtime.engine import METADATA, Images, Metadata, Outputs
+from discern.serving.catalog import Servable
 from discern.serving.protocols import tensorflow_serving as tfs
 from discern.serving.protocols import tensors
-from discern.serving.protocols.encoded_pictures import Pictures
+from discern.serving.protocols.encoded_pictures import Pictures, Question
 from discern.serving.protocols.tensors import shown
 
 ROWS, COLUMNS, EXAMPLES, BASE64 = "instances", "inputs", "examples", "b64"
@@ -26,25 +27,43 @@ IMAGE = "image"  # what an example may call its picture, as well as by the input
 class Asked:
     """What a predict request asks: which outputs for which pictures, by rows or by columns."""
 
-    pictures: Pictures
+    question: Question
     outputs: tuple[str, ...]
     columns: bool
 
 
-def read_predict(document: Mapping[str, Any], info: ModelInfo, at_most: int) -> Asked:
+def read_predict(document: Mapping[str, Any], servable: Servable, at_most: int) -> Asked:
     """A predict request in row form ("instances") or column form ("inputs")."""
-    outputs = tfs.outputs_of(info, _signature(document))
+    outputs = tfs.outputs_of(servable.info, _signature(document))
     if (ROWS in document) == (COLUMNS in document):
         raise RequestError('Send either "instances", a list of pictures, or "inputs".')
-    if COLUMNS in document:
-        where, values = COLUMNS, _input(COLUMNS, document[COLUMNS], info)
-    else:
-        where, values = ROWS, document[ROWS]
+    where = COLUMNS if COLUMNS in document else ROWS
+    values, rows = _columns(document, servable) if where == COLUMNS else _rows(document, servable)
+    pictures = _pictures(where, values, servable.info, at_most)
+    question = Question(pictures, _metadata(rows, len(pictures), servable))
+    return Asked(question, outputs, where == COLUMNS)
+
+
+def _columns(document: Mapping[str, Any], servable: Servable) -> tuple[list[Any], Any]:
+    """The values of all pictures, and the rows of what is known beside them, or None."""
+    values, rows = _inputs(COLUMNS, document[COLUMNS], servable)
+    return _listed(COLUMNS, values), rows
+
+
+def _rows(document: Mapping[str, Any], servable: Servable) -> tuple[list[Any], Any]:
+    """As `_columns`; where nothing is said beside one of the pictures, its row is zeros."""
+    instances = _listed(ROWS, document[ROWS])
+    pairs = [_inputs(f"{ROWS}[{i}]", value, servable) for i, value in enumerate(instances)]
+    if all(row is None for _, row in pairs) or servable.facts is None:
+        return [value for value, _ in pairs], None
+    nothing = [0.0] * servable.facts.spec.size
+    return [value for value, _ in pairs], [nothing if row is None else row for _, row in pairs]
+
+
+def _listed(where: str, values: Any) -> list[Any]:
     if not isinstance(values, list):
         raise RequestError(f"{where} must be a list of pictures, even if there is only one.")
-    if where == ROWS:
-        values = [_input(f"{ROWS}[{i}]", value, info) for i, value in enumerate(values)]
-    return Asked(_pictures(where, values, info, at_most), outputs, where == COLUMNS)
+    return values
 
 
 def read_classify(document: Mapping[str, Any], info: ModelInfo, at_most: int) -> list[bytes]:
@@ -90,14 +109,26 @@ def _signature(document: Mapping[str, Any]) -> str:
     return name
 
 
-def _input(where: str, value: Any, info: ModelInfo) -> Any:
-    """What stands for the model's one input: the value itself, or its member of that name."""
+def _inputs(where: str, value: Any, servable: Servable) -> tuple[Any, Any]:
+    """What stands for pictures: the value itself, or its member of that name; and metadata."""
     if not isinstance(value, dict) or BASE64 in value:
-        return value
-    expected = info.inputs[0]
-    if value.keys() != {expected}:
+        return value, None
+    expected, beside = servable.info.inputs[0], set() if servable.facts is None else {METADATA}
+    if value.keys() - beside != {expected}:
         raise RequestError(f"{where} has the inputs {shown(list(value))}; send {expected!r} only.")
-    return value[expected]
+    return value[expected], value.get(METADATA)
+
+
+def _metadata(rows: Any, pictures: int, servable: Servable) -> Metadata | None:
+    """Encoded facts [N, M], of nested lists."""
+    if rows is None or servable.facts is None:
+        return None
+    shape = (pictures, servable.facts.spec.size)
+    if not isinstance(rows, list) or tuple(_shape(rows)) != shape:
+        raise RequestError(
+            f"{METADATA} has the shape {shown(_shape(rows))}; expected {list(shape)}."
+        )
+    return tensors.floats_from_values(METADATA, _flat(METADATA, rows, shape), shape)
 
 
 def _pictures(where: str, values: list[Any], info: ModelInfo, at_most: int) -> Pictures:

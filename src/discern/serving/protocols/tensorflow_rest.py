@@ -19,7 +19,7 @@ from discern.serving.catalog import Catalog, Servable, VersionStatus
 from discern.serving.json_body import json_response, parse_object
 from discern.serving.protocols import tensorflow_json, tensorflow_schemas
 from discern.serving.protocols import tensorflow_serving as tfs
-from discern.serving.protocols.encoded_pictures import run_pictures
+from discern.serving.protocols.encoded_pictures import run_encoded, run_question
 from discern.serving.settings import ServeSettings
 
 EXPECTED = '{"instances": […]}'
@@ -67,8 +67,8 @@ def _add_questions(
     async def predict(request: Request, place: Annotated[Place, Depends(locate)]) -> Response:
         servable = _find(catalog, place, request)
         document = parse_object(await request.body(), EXPECTED)
-        asked = tensorflow_json.read_predict(document, servable.info, at_most)
-        outputs = await run_pictures(servable, asked.pictures, deadline(request), settings.queue)
+        asked = tensorflow_json.read_predict(document, servable, at_most)
+        outputs = await run_question(servable, asked.question, deadline(request), settings.queue)
         return json_response(tensorflow_json.predict_answer(asked, outputs))
 
     @routes.post(path + ":classify", summary="Labels, best first", **tensorflow_schemas.CLASSIFY)
@@ -76,7 +76,7 @@ def _add_questions(
         servable = _find(catalog, place, request)
         document = parse_object(await request.body(), EXPECTED)
         pictures = tensorflow_json.read_classify(document, servable.info, at_most)
-        outputs = await run_pictures(servable, pictures, deadline(request), settings.queue)
+        outputs = await run_encoded(servable, pictures, deadline(request), settings.queue)
         return json_response(tensorflow_json.classify_answer(servable.info, outputs))
 
 
@@ -125,7 +125,7 @@ def _find(catalog: Catalog, place: Place, request: Request) -> Servable:
 
 def _metadata(servable: Servable) -> dict[str, Any]:
     spec = {"name": servable.name, "signature_name": "", "version": servable.version}
-    signatures = {"signature_def": tfs.signature_def_map(servable.info)}
+    signatures = {"signature_def": tfs.signature_def_map(servable)}
     return {"model_spec": spec, "metadata": signatures}
 
 

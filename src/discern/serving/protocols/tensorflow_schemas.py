@@ -90,10 +90,12 @@ _ENCODED = {
 }
 _PIXELS = {"type": "array", "title": "Pixels, [height, width, 3]", "items": {"type": "array"}}
 _PICTURE = {"anyOf": [_ENCODED, _PIXELS]}
+_FACTS = {"type": "array", "title": "Encoded facts, [M] each, of models that take them"}
 
 
 def _named(tensor: dict[str, Any]) -> dict[str, Any]:
-    members = {"type": "object", "properties": {"images": tensor}, "required": ["images"]}
+    properties = {"images": tensor, "metadata": _FACTS}
+    members = {"type": "object", "properties": properties, "required": ["images"]}
     return {"anyOf": [tensor, members | {"additionalProperties": False}]}
 
 

@@ -1,8 +1,9 @@
 """TensorFlow Serving's interface: what its REST and gRPC forms share.
 
-https://www.tensorflow.org/tfx/serving/api_rest. A model has one input, `images`: prepared
-pixels, uint8 [N, H, W, 3], or encoded pictures, N strings. Which outputs an answer has, the
-signature says that a request names:
+https://www.tensorflow.org/tfx/serving/api_rest. A model has the input `images`: prepared
+pixels, uint8 [N, H, W, 3], or encoded pictures, N strings. One that was trained with facts beside
+the pictures has another, `metadata`, their encoded form, float32 [N, M], which may be left out.
+Which outputs an answer has, the signature says that a request names:
 
 - `serving_default`, also if none is named: the probabilities alone, in the order of the
   model's labels, so that `predictions[0]` is the list of class scores that clients expect;
@@ -15,7 +16,8 @@ from typing import Any
 
 from discern.errors import RequestError, UnknownModelError
 from discern.model import ModelInfo
-from discern.serving.catalog import Catalog, State, VersionStatus
+from discern.runtime.engine import METADATA
+from discern.serving.catalog import Catalog, Servable, State, VersionStatus
 from discern.serving.protocols.tensors import shown
 
 DEFAULT, ALL = "serving_default", "all"
@@ -46,16 +48,19 @@ def outputs_of(info: ModelInfo, signature: str) -> tuple[str, ...]:
     return known[signature or DEFAULT]
 
 
-def signature_def_map(info: ModelInfo) -> dict[str, Any]:
+def signature_def_map(servable: Servable) -> dict[str, Any]:
     """A SignatureDefMap in protobuf's JSON form, which TensorFlow Serving's metadata show."""
+    info, facts = servable.info, servable.facts
     spec = info.preprocess
     sizes = {MAIN_OUTPUT: len(info.labels), "embedding": info.backbone.get("embedding_size")}
-    images = {info.inputs[0]: _tensor("DT_UINT8", info.inputs[0], [spec.height, spec.width, 3])}
+    inputs = {info.inputs[0]: _tensor("DT_UINT8", info.inputs[0], [spec.height, spec.width, 3])}
+    if facts is not None:
+        inputs[METADATA] = _tensor("DT_FLOAT", METADATA, [facts.spec.size])
     outputs = {name: _tensor("DT_FLOAT", name, [sizes.get(name) or -1]) for name in info.outputs}
     return {
         "signature_def": {
             signature: {
-                "inputs": images,
+                "inputs": inputs,
                 "outputs": {name: outputs[name] for name in names},
                 "method_name": PREDICT_METHOD,
             }

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from discern.errors import RequestError
-from discern.runtime.engine import Images
+from discern.runtime.engine import Images, Metadata
 
 Buffer = bytes | memoryview
 Values = npt.NDArray[np.float32] | list[bytes]  # [N, …], or N strings
@@ -56,6 +56,22 @@ def pixels_from_values(name: str, values: Iterable[Any], shape: tuple[int, ...])
         raise RequestError(f"{name} must hold whole numbers from 0 to 255.") from exc
     _check_count(name, len(data), "values", shape)
     return np.frombuffer(data, np.uint8).reshape(shape)
+
+
+def floats_from_bytes(name: str, data: Buffer, shape: tuple[int, ...]) -> Metadata:
+    """float32 values of their bytes, little-endian."""
+    _check_count(name, len(data), "bytes", (*shape, 4))
+    return np.frombuffer(data, "<f4").reshape(shape).astype(np.float32, copy=False)
+
+
+def floats_from_values(name: str, values: Iterable[Any], shape: tuple[int, ...]) -> Metadata:
+    """float32 values of numbers, in a flat list or nested ones."""
+    flat = _flat(values)
+    if not set(map(type, flat)) <= {int, float}:  # true is no number
+        raise RequestError(f"{name} must hold numbers.")
+    _check_count(name, len(flat), "values", shape)
+    with np.errstate(over="ignore"):  # what is too large is refused where it is used
+        return np.array(flat, np.float64).astype(np.float32).reshape(shape)
 
 
 def _flat(values: Iterable[Any]) -> list[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from discern.evaluation.markup import text
+from discern.evaluation.markup import name
 from discern.evaluation.metrics import Metrics
 
 # More cells than fit a page are read by nobody: beyond this, the classes with most mistakes.
@@ -52,11 +52,11 @@ def _shown(metrics: Metrics) -> Positions:
 
 def _heads(metrics: Metrics, answers: Positions, others: bool) -> str:
     names = [metrics.classes[k] for k in answers] + ["others"] * others
-    return "".join(_head("col", name) for name in names)
+    return "".join(_head("col", each) for each in names)
 
 
-def _head(scope: str, name: str) -> str:
-    return f'<th scope="{scope}"><span dir="auto" title="{text(name)}">{text(name)}</span></th>'
+def _head(scope: str, label: str) -> str:
+    return f'<th scope="{scope}"><span dir="auto" title="{name(label)}">{name(label)}</span></th>'
 
 
 def _row(metrics: Metrics, k: int, answers: Positions, others: bool) -> str:

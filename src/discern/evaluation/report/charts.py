@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from discern.evaluation.markup import count, percent
+from discern.evaluation.markup import count, percent, text
 from discern.evaluation.metrics import Interval, ReliabilityBin, wilson_interval
 
 SIDE = 300  # of the square plot, in SVG units
@@ -12,18 +12,17 @@ LEFT, TOP = 40, 8  # where the plot begins: room for the numbers of the vertical
 TRACK = 400  # length of the interval's rail
 
 
-def interval_track(interval: Interval, baseline: float) -> str:
-    """A rail from 0 to 100 % with the interval, its value, and what guessing would score."""
-    low, high, value, guess = (
-        round(TRACK * share, 1) for share in (interval.low, interval.high, interval.value, baseline)
+def interval_track(interval: Interval, beside: float, note: str) -> str:
+    """A rail from 0 to 100 % with the interval, its value, and another share with a note on it."""
+    low, high, value, other = (
+        round(TRACK * share, 1) for share in (interval.low, interval.high, interval.value, beside)
     )
-    anchor = "start" if baseline < 0.5 else "end"
+    anchor = "start" if beside < 0.5 else "end"
     return f"""<svg class="track" viewBox="0 0 {TRACK} 36" aria-hidden="true">
-<path class="rail" d="M0 9H{TRACK}M0 4V14M{TRACK} 4V14M{guess} 4V14"/>
+<path class="rail" d="M0 9H{TRACK}M0 4V14M{TRACK} 4V14M{other} 4V14"/>
 <path class="span" d="M{low} 9H{high}"/>
 <path class="mark" d="M{value} 2V16"/>
-<text x="{guess}" y="31" text-anchor="{anchor}">{percent(baseline)} % by always saying \
-the commonest class</text>
+<text x="{other}" y="31" text-anchor="{anchor}">{text(note)}</text>
 </svg>"""
 
 
