@@ -27,7 +27,9 @@ def held_out(n: int = 400) -> tuple[np.ndarray, np.ndarray]:
 
 
 SETS = calibrate_sets(*held_out(), coverage=0.8)
-LOW_TOP = Unknown("maximum_probability", -0.5, {"power": np.float32(0)})  # strange where no class has half of it
+LOW_TOP = Unknown(
+    "maximum_probability", -0.5, {"power": np.float32(0)}
+)  # strange where no class has half of it
 
 
 def test_without_rules_there_is_only_the_label() -> None:

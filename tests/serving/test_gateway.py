@@ -265,9 +265,7 @@ def test_the_pixels_behind_the_head_are_the_message_that_protobuf_makes(reposito
     model = load(repository / "pets" / "3")
     edition = Edition("pets", "3", model.info, model.interpreter, None, pinned=True)
     for images in (PIXELS, PIXELS[:1], PIXELS[:, ::-1]):
-        made = message("inference.ModelInferRequest").FromString(
-            request(edition, images)
-        )
+        made = message("inference.ModelInferRequest").FromString(request(edition, images))
         assert (made.model_name, made.model_version) == ("pets", "3")
         assert made.raw_input_contents == [images.tobytes()]
         (tensor,) = made.inputs

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from discern.errors import DeadlineError, EngineError, OverloadedError
-from discern.runtime.engine import Images, Outputs
+from discern.runtime.engine import Images, Metadata, Outputs
 from discern.serving.batcher import Batcher
 from discern.serving.line import Line
 from discern.serving.workers import Workers
@@ -315,6 +315,7 @@ class Eights:
     """An engine that wants batches of 8; each picture's answer is its first value."""
 
     name, precision, device, batch_size = "fake", "f32", "cuda", 8
+    metadata_size = 1
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
@@ -326,7 +327,8 @@ class Eights:
         self.sizes.append(len(images))
         if (images[:, 0, 0, 0] == 255).any():
             raise EngineError("a picture that no engine likes")
-        return {"probabilities": images[:, 0, 0, :1].astype(np.float32)}
+        values = images[:, 0, 0, :1].astype(np.float32)
+        return {"probabilities": values if metadata is None else values + metadata}
 
 
 def images(*values: int) -> Images:
@@ -405,6 +407,38 @@ def test_a_batch_that_fails_is_told_to_all_in_it_and_the_next_one_runs() -> None
         (outcome,) = asyncio.run(ask_all(batcher, [images(7)]))
         assert answers(outcome) == [7]
         assert batcher.line.load == 0
+
+
+def test_what_is_known_beside_one_picture_is_not_taken_for_another() -> None:
+    async def ask(batcher: Batcher) -> list[object]:
+        facts = np.float32([[100], [200]])
+        return await asyncio.gather(
+            batcher.run(images(1), soon()),
+            batcher.run(images(2, 3), soon(), facts),
+            batcher.run(images(4), soon()),
+        )
+
+    engine = Eights()
+    with batching(engine, seconds=0.05) as batcher:
+        outcomes = asyncio.run(ask(batcher))
+    assert engine.sizes == [4]
+    assert [answers(outcome) for outcome in outcomes] == [[1], [102, 203], [4]]
+
+
+def test_the_rest_of_what_was_taken_on_is_never_refused() -> None:
+    async def scenario(few: Workers) -> list[object]:
+        release = threading.Event()
+        first = asyncio.create_task(few.run(release.wait, soon()))
+        await until(lambda: few.line.load == 1)
+        with pytest.raises(OverloadedError):
+            await few.run(int, soon())
+        rest = asyncio.create_task(few.run(lambda: "rest", soon(), pictures=0))
+        await asyncio.sleep(0.01)
+        release.set()
+        return [await first, await rest]
+
+    with workers(threads=1, capacity=1) as few:
+        assert asyncio.run(scenario(few)) == [True, "rest"]
 
 
 def test_more_than_a_few_batches_are_refused() -> None:

@@ -36,7 +36,9 @@ def call(served: Served, request: Any, method: str = "ModelInfer") -> Any:
     """The response, or the error."""
 
     async def run() -> Any:
-        service = open_inference_grpc.grpc_service(served.catalog, lambda: True, SETTINGS, Metrics())
+        service = open_inference_grpc.grpc_service(
+            served.catalog, lambda: True, SETTINGS, Metrics()
+        )
         server = create_grpc_server([service], SETTINGS)
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
@@ -83,8 +85,11 @@ def test_typed_pictures_and_labels(served: Served) -> None:
     [
         (infer_request(), "0 values; its shape"),
         (infer_request([b"abc"]), "3 bytes; its shape"),
-        (infer_request([b"", b""]), "several times"),
-        (infer_request([b""], contents={"uint_contents": [1]}), "several times"),
+        (infer_request([b"", b""]), "send one of the two, for each input once"),
+        (
+            infer_request([b""], contents={"uint_contents": [1]}),
+            "send one of the two, for each input once",
+        ),
         (infer_request(contents={"uint_contents": [2**32 - 1]}), "from 0 to 255"),
         (infer_request([b""], shape=[-(2**63), 2**62, 3, 3]), "expected [N, 16, 16, 3]"),
         (infer_request([b""], shape=[2**62, 16, 16, 3]), "at most 4 are allowed"),
@@ -114,7 +119,9 @@ def test_models_that_are_not_there_are_not_ready(served: Served) -> None:
 @pytest.fixture
 def ports(served: Served) -> Iterator[Ports]:
     def make_rpc() -> Any:
-        service = open_inference_grpc.grpc_service(served.catalog, lambda: True, SETTINGS, Metrics())
+        service = open_inference_grpc.grpc_service(
+            served.catalog, lambda: True, SETTINGS, Metrics()
+        )
         return create_grpc_server([service], SETTINGS)
 
     with listening(served.app, make_rpc) as found:

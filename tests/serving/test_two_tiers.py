@@ -8,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import grpc
+import httpx
 import pytest
 
 from discern.errors import DiscernError
 from discern.serving.access import hashed, new_key
 from discern.serving.access_log import AccessLog
-from discern.serving.app import close, make_parts
+from discern.serving.app import build_app, close, make_parts
 from discern.serving.gateway import UpstreamCatalog
 from discern.serving.local import Opener
 from discern.serving.passing_on import PASSED_ON
@@ -23,6 +24,7 @@ from discern.serving.repository import FolderRepository
 from discern.serving.settings import AccessSettings, ServeSettings
 
 HEALTH = "/grpc.health.v1.Health/Check"
+SERVER_READY = "/inference.GRPCInferenceService/ServerReady"
 
 
 @pytest.fixture
@@ -95,3 +97,44 @@ def test_probes_need_no_key(
         return status
 
     assert asyncio.run(main()) == 1
+
+
+def test_all_that_say_whether_a_server_is_ready_say_the_same(
+    tmp_path: Path, make_model: Callable[..., Path]
+) -> None:
+    make_model(tmp_path / "models" / "pets" / "1")
+
+    async def main() -> None:
+        parts = make_parts(ServeSettings())
+        opener = Opener(parts.workers, parts.settings, parts.metrics)
+        catalog = FolderRepository(tmp_path / "models", opener, parts.metrics)
+        await catalog.start()
+        server = build_grpc_server(catalog, parts, log=AccessLog(io.StringIO()))
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        transport = httpx.ASGITransport(build_app(catalog, parts))
+        async with (
+            grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+            httpx.AsyncClient(transport=transport, base_url="http://server") as client,
+        ):
+            for draining in (False, True):
+                parts.draining = draining
+                assert await said(channel, client) == {not draining}
+        await server.stop(None)
+        await catalog.stop()
+        await close(parts)
+
+    asyncio.run(main())
+
+
+async def said(channel: grpc.aio.Channel, client: httpx.AsyncClient) -> set[bool]:
+    health = message("grpc.health.v1.HealthCheckResponse").FromString(
+        await channel.unary_unary(HEALTH)(b"")
+    )
+    ready = message("inference.ServerReadyResponse").FromString(
+        await channel.unary_unary(SERVER_READY)(b"")
+    )
+    v2 = await client.get("/v2/health/ready")
+    assert v2.json() == {"ready": v2.status_code == 200}
+    readyz = await client.get("/readyz")
+    return {health.status == 1, ready.ready, v2.status_code == 200, readyz.status_code == 200}

@@ -14,7 +14,6 @@ from discern.evaluation import evaluate
 from discern.model.facts import fact_reader
 
 
-
 @pytest.fixture
 def table(photos, tmp_path: Path) -> Dataset:  # type: ignore[no-untyped-def]
     """Pictures that say nothing of their label, beside a place and a device that tell it."""

@@ -19,7 +19,14 @@ from discern.model import Model, load, verify
 from discern.training import train
 
 Photos = Callable[..., Path]
-FILES = {"model.json", "model.onnx", "weights.safetensors", "report.html", "LICENSES", "seen.npy"}
+FILES = {
+    "model.json",
+    "model.onnx",
+    "weights.safetensors",
+    "report.html",
+    "LICENSES",
+    "seen.npy",
+} | {"README.md", "unknown.npz"}
 
 
 def facts(model: Model) -> Mapping[str, Any]:

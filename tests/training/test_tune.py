@@ -11,7 +11,7 @@ from discern.config import HeadConfig, TrainConfig
 from discern.data import Dataset
 from discern.errors import ConfigError, OutputError
 from discern.training.search_space import Range
-from discern.training.study import counted, finished, open_study, own, study_folder
+from discern.training.study import counted, open_study, study_folder
 from discern.training.tune import Tuning, tune
 
 SPACE = {"head.c": Range(1e-4, 1.0, log=True), "head.class_weights": ("none", "balanced")}
@@ -70,7 +70,7 @@ def test_a_killed_trial_neither_counts_nor_blocks(tmp_path: Path) -> None:
     folder = tmp_path / "study"
     code = (
         "import sys; from pathlib import Path; from discern.training.study import open_study, own\n"
-        "study = open_study(Path(sys.argv[1]), {}, 0, 3, overwrite=False)\n"
+        "study = open_study(Path(sys.argv[1]), {}, 0, overwrite=False)\n"
         "own(study.ask()); print('asked', flush=True); input()"
     )
     child = subprocess.Popen(
@@ -82,7 +82,7 @@ def test_a_killed_trial_neither_counts_nor_blocks(tmp_path: Path) -> None:
     with child:
         assert child.stdout is not None
         assert child.stdout.readline() == "asked\n"
-        study = open_study(folder, {}, 0, 3, overwrite=False)
+        study = open_study(folder, {}, 0, overwrite=False)
         from discern.training.study import bury_killed
 
         bury_killed(study)
@@ -96,7 +96,7 @@ def test_a_killed_trial_neither_counts_nor_blocks(tmp_path: Path) -> None:
 def test_settings_that_cannot_be_are_refused_at_once(
     dataset: Dataset, tmp_path: Path, quick: TrainConfig
 ) -> None:
-    with pytest.raises(ConfigError, match="head.c"):
+    with pytest.raises(ConfigError, match=r"head\.c"):
         tune(dataset, tmp_path / "model", quick, space={"head.c": (-1.0, 0.1)})
     assert not study_folder(tmp_path / "model").exists()
 

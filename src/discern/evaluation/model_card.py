@@ -113,6 +113,11 @@ def _promises(info: ModelInfo, findings: Findings | None) -> Iterator[str]:
 
 
 def _calibration(facts: Mapping[str, Any]) -> str:
+    if "error_after" not in facts:
+        return (
+            "Rare classes were given more weight than they have: probabilities are for pictures "
+            "in which classes are more alike in number than in these."
+        )
     before, after = (percent(facts[key]) for key in ("error_before", "error_after"))
     held = f"on {count(facts['pictures'], 'picture')} held out of training"
     if facts["method"] not in METHODS:

@@ -74,7 +74,7 @@ def prove(
         chosen.calibration,
         sets,
         None if unknown is None else unknown.unknown,
-        _calibration_facts(answers, chosen, classes),
+        _calibration_facts(answers, chosen, classes, as_they_are=_as_they_are(config)),
         None if unknown is None else unknown.facts,
     )
 
@@ -130,19 +130,30 @@ def _embedded_strangers(
     return found
 
 
+def _as_they_are(config: TrainConfig) -> bool:
+    """Whether probabilities are for classes as frequent as they are in the data."""
+    settings = config.head if config.mode == "frozen" else config.finetune
+    drawn = config.mode == "frozen" or config.finetune.sampling == "natural"
+    return drawn and settings.class_weights == "none" and not config.logit_adjustment
+
+
 def _calibration_facts(
-    held: HeldOut, chosen: ChosenCalibration, classes: tuple[str, ...]
+    held: HeldOut, chosen: ChosenCalibration, classes: tuple[str, ...], *, as_they_are: bool
 ) -> dict[str, Any]:
-    """How far probabilities were from their promise, before and after, on held-out pictures."""
+    """How far probabilities were from their promise, before and after, on held-out pictures.
+
+    The error is left out where they promise for another mix of classes than these pictures have.
+    """
+    facts: dict[str, Any] = {
+        "method": chosen.calibration.method,
+        "log_loss": {name: round(loss, 5) for name, loss in chosen.log_losses.items()},
+        "pictures": len(held.truth),
+    }
+    if not as_they_are:
+        return facts
     truth = [classes[k] for k in held.truth.tolist()]
     before, after = (
         score(classes, truth, softmax(logits)).calibration_error
         for logits in (held.logits, chosen.cross_fitted)
     )
-    return {
-        "method": chosen.calibration.method,
-        "log_loss": {name: round(loss, 5) for name, loss in chosen.log_losses.items()},
-        "error_before": before,
-        "error_after": after,
-        "pictures": len(truth),
-    }
+    return facts | {"error_before": before, "error_after": after}

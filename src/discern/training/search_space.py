@@ -36,14 +36,13 @@ Choices = tuple[Any, ...]
 Space = Mapping[str, Range | Choices]
 
 FROZEN: Space = {
-    "head.layers": ((), (128,), (256,), (512,), (256, 128)),
-    "head.c": Range(1e-3, 0.3, log=True),
-    "head.class_weights": ("none", "balanced"),
+    "head.layers": ((), (128,), (256,), (256, 128)),
+    "head.c": Range(1e-3, 0.1, log=True),
     "head.dropout": Range(0.0, 0.7),
     "head.learning_rate": Range(1e-4, 5e-3, log=True),
     "head.weight_decay": Range(1e-3, 1.0, log=True),
-    "head.batch_size": (64, 128, 256),
-    "head.epochs": Range(5, 25),
+    "head.batch_size": (128, 256),
+    "head.epochs": Range(4, 16),
     "head.label_smoothing": (0.0, 0.05, 0.1),
     "head.mixup": (0.0, 0.2, 0.5),
 }

@@ -26,12 +26,12 @@ def study_folder(output: Path) -> Path:
 
 
 def open_study(
-    folder: Path, identity: Mapping[str, Any], seed: int, rounds: int, *, overwrite: bool
+    folder: Path, identity: Mapping[str, Any], seed: int, *, overwrite: bool
 ) -> optuna.Study:
     """The study in this folder, new or gone on with.
 
-    Trials are pruned by successive halving (Jamieson & Talwalkar, 2016) over `rounds` steps, the
-    folds or epochs that each reports. OutputError for a study of other data or settings.
+    Trials are pruned by successive halving (Jamieson & Talwalkar, 2016) over the folds or epochs
+    that each reports. OutputError for a study of other data or settings.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("optuna").setLevel(logging.ERROR)
@@ -49,9 +49,7 @@ def open_study(
             load_if_exists=True,
             # Each process draws for itself, or two would try the same settings.
             sampler=optuna.samplers.TPESampler(seed=seed + _started(storage)),
-            pruner=optuna.pruners.SuccessiveHalvingPruner(
-                min_resource=1, reduction_factor=3 if rounds > 5 else 2
-            ),
+            pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3),
         )
     known = study.user_attrs.get("identity")
     if known is None:

@@ -97,8 +97,7 @@ def tune(
         "config": json.loads(json.dumps(asdict(config))),
         "space": repr(sorted(space.items())),
     }
-    rounds = config.head.folds if frozen else config.finetune.epochs
-    study = open_study(folder, identity, config.seed, rounds, overwrite=overwrite)
+    study = open_study(folder, identity, config.seed, overwrite=overwrite)
     try_out = _frozen_try(dataset, progress) if frozen else _network_try(dataset, folder, progress)
     search = _Search(study, folder, try_out, space, config, progress)
     search.run(trials, None if budget is None else started + budget)

@@ -62,6 +62,11 @@ def _before_and_after(info: ModelInfo) -> str:
     found = info.calibration
     if not found:
         return ""
+    if "error_after" not in found:
+        return (
+            "<p>Rare classes were given more weight than they have: probabilities are for pictures "
+            "in which classes are more alike in number than in these.</p>"
+        )
     method = METHODS.get(found["method"], found["method"])
     return (
         f"<p>Calibrated by <strong>{text(method)}</strong> on "
