@@ -64,6 +64,7 @@ class FinetuneConfig:
     warmup: float = 0.1  # fraction of all steps
     label_smoothing: float = 0.1
     mixup: float = 0.0  # alpha of the Beta distribution; 0 switches it off
+    unfreeze: int | None = None  # how many of the last stages are trained; None: all
     class_weights: ClassWeights = "none"
     sampling: Sampling = "natural"  # how often an epoch shows each class
     augment: Augment = "light"  # a preset of the next five, which are None unless given

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from discern.cli.options import duration
 from discern.errors import ConfigError
@@ -89,6 +90,37 @@ def test_compare(discern: Discern) -> None:
     assert discern("verify", "cmp/model").code == 0
     assert discern(*words, "--seed", "5").code == 2
     assert discern("compare", "photos", "--backbones", "no_such_net", "-o", "none").code == 1
+
+
+@pytest.mark.usefixtures("model", "photos")
+def test_tune(discern: Discern) -> None:
+    Path("space.toml").write_text('"head.c" = [0.003, 0.03]\n')
+    words = ("tune", "photos", "-o", "tuned", "--trials", "3", "--space", "space.toml", *TRAIN)
+    ran = discern(*words)
+    assert ran.code == 0
+    assert "the defaults" in ran.out
+    assert "3 tried" in ran.out
+    assert "log loss " in ran.out
+    found = json.loads(discern(*words, "--json", "--overwrite").out)
+    assert found["tried"] == 3
+    assert found["gains"][0]["pictures"] > 0
+    assert discern("verify", "tuned").code == 0
+    Path("space.toml").write_text('"head.cc" = [0.003]\n')
+    ran = discern("tune", "photos", "-o", "other", "--space", "space.toml", *TRAIN)
+    assert ran.code == 2
+    assert "Did you mean 'c'" in ran.err
+
+
+@pytest.mark.usefixtures("photos")
+def test_explain(discern: Discern, model: Path) -> None:
+    ran = discern("explain", model, "photos/red/00.png", "-o", "heat.png", "--label", "red")
+    assert ran.code == 0
+    with Image.open("heat.png") as heat:
+        assert heat.size == (32, 36)
+    assert discern("explain", model, "photos/red/00.png", "-o", "heat.png").code == 2
+    ran = discern("explain", model, "photos/red/00.png", "-o", "b.png", "--label", "rde")
+    assert ran.code == 2
+    assert "Did you mean 'red'" in ran.err
 
 
 @pytest.mark.usefixtures("model", "photos")

@@ -72,7 +72,7 @@ def test_nothing_to_verify_on_is_not_verified(model_folder: Path) -> None:
     change_expected(model_folder, list.clear)
     model = load(model_folder)
     assert not verify(model).passed
-    assert model.predictor(measure=True).labels == model.info.labels
+    assert model.predictor(measure=True).preprocess == model.info.preprocess
 
 
 def test_an_engine_that_is_not_there(model_folder: Path) -> None:

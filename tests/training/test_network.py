@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
 
 from discern.config import FinetuneConfig, TrainConfig
@@ -21,10 +22,12 @@ from discern.training import checkpoint, train
 from discern.training.augment import TrainingPictures, training_batches, training_size
 from discern.training.backbones import Backbone
 from discern.training.checkpoint import Checkpoints, Position
+from discern.training.finetune import freeze_stages
 from discern.training.network import train_network
 from discern.training.outcome import network_roles, training_folder
 
 Photos = Callable[..., Path]
+NETWORK = "test_resnet"
 
 
 @pytest.fixture
@@ -220,3 +223,11 @@ def test_a_full_disk_keeps_the_last_checkpoint(
     assert found is not None
     assert found[0].epoch == 1
     assert not list((tmp_path / "training").glob("*.tmp"))
+
+
+@pytest.mark.parametrize(("last", "trained"), [(0, {"fc"}), (1, {"fc", "layer4"})])
+def test_only_the_last_stages_are_trained(last: int, trained: set[str]) -> None:
+    network = timm.create_model(NETWORK, num_classes=3)
+    freeze_stages(network, last)
+    learning = {name for name, p in network.named_parameters() if p.requires_grad}
+    assert {name.split(".")[0] for name in learning} == trained

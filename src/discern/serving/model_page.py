@@ -16,8 +16,12 @@ from discern.serving.local import REPORT
 from discern.serving.settings import ServeSettings
 
 KINDS = {".jpg": "image/jpeg", ".png": "image/png", ".gif": "image/gif", ".bmp": "image/bmp"}
-# The report is one self-contained page with styles of its own.
-REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox"
+# The report is one self-contained page with styles, and a script that sorts its tables; in the
+# sandbox it has no origin, and reaches nothing of the server's.
+REPORT_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; "
+    "sandbox allow-scripts"
+)
 
 
 def router(catalog: Catalog, settings: ServeSettings, needs_key: bool) -> APIRouter:

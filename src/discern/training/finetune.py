@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from timm.models import group_parameters
 from timm.optim import create_optimizer_v2
 from timm.utils import ModelEmaV3
 
@@ -64,6 +65,8 @@ class Loop:
         mix: ClassMix,
     ) -> None:
         self.config, self.device, self.seed, self.mix = config, device, seed, mix
+        if config.unfreeze is not None:
+            freeze_stages(network, config.unfreeze)
         self.network = network.to(device, memory_format=torch.channels_last)
         self.ema = ModelEmaV3(self.network, decay=config.ema_decay, use_warmup=True)
         self.optimizer = create_optimizer_v2(
@@ -154,6 +157,17 @@ class Loop:
             i, name = key.split(".", 1)
             slots.setdefault(int(i), {})[name] = value
         self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": slots})
+
+
+def freeze_stages(network: Network, last: int) -> None:
+    """Keep the weights of all but the last stages, as timm groups them; the classifier learns.
+
+    Running statistics of batch norms go on following the pictures.
+    """
+    stages = group_parameters(network, network.group_matcher(coarse=True), reverse=True)
+    head = max(stages.values())
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(stages[name] >= head - last)
 
 
 def classified(network: Network, x: torch.Tensor, facts: torch.Tensor) -> torch.Tensor:

@@ -65,6 +65,11 @@ def _on_split(outcome: Outcome, split: str, classes: tuple[str, ...]) -> Answers
     return np.arange(len(truth)), truth, answered.logits / temperature
 
 
+def forget(folder: Path, number: int) -> None:
+    """Drop a trial's answers: neither the defaults' nor the best's, nobody will ask for them."""
+    (folder / f"{number}.npz").unlink(missing_ok=True)
+
+
 def keep(folder: Path, number: int, held: HeldOut) -> None:
     """Keep a trial's answers beside the study, to compare them with another's in the end."""
     buffer = io.BytesIO()

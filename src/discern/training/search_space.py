@@ -54,6 +54,7 @@ FINETUNE: Space = {
     "finetune.label_smoothing": (0.0, 0.1),
     "finetune.mixup": (0.0, 0.2),
     "finetune.augment": ("none", "light", "strong"),
+    "finetune.unfreeze": (None, 1, 2),
 }
 
 

@@ -24,6 +24,12 @@ def require_sensible(config: TrainConfig) -> None:
         ("finetune.learning_rate", loop.learning_rate, loop.learning_rate > 0, "above 0"),
         ("finetune.crop_scale", crop, crop is None or 0 < crop <= 1, "above 0, up to 1"),
         ("finetune.erasing", erasing, erasing is None or 0 <= erasing <= 1, "0 to 1"),
+        (
+            "finetune.unfreeze",
+            loop.unfreeze,
+            loop.unfreeze is None or loop.unfreeze >= 0,
+            "0 or more",
+        ),
         ("finetune.ema_decay", loop.ema_decay, 0 <= loop.ema_decay < 1, "0 to below 1"),
         ("finetune.patience", loop.patience, loop.patience >= 1, "1 or more"),
         (

@@ -20,7 +20,7 @@ from discern.progress import SILENT, Progress
 from discern.training.backbones import DEFAULT, Backbone, load_backbone
 from discern.training.facts_beside import fit_spec
 from discern.training.frozen import embed_roles, training_rows
-from discern.training.gain import Gain, gain, keep, kept, scored_gain
+from discern.training.gain import Gain, forget, gain, keep, kept, scored_gain
 from discern.training.head import Rows, Told, cross_validate
 from discern.training.held_out import HeldOut
 from discern.training.outcome import frozen_roles
@@ -156,7 +156,9 @@ class _Search:
         loss, best = _loss(held), min((t.value or 0.0 for t in finished(self.study)), default=None)
         keep(self.folder, trial.number, held)  # before it counts: a kill between repeats the trial
         self.study.tell(trial, loss)
-        if best is None or loss < best:
+        if best is not None and loss >= best:
+            forget(self.folder, trial.number)
+        else:
             self.progress.say(f"Trial {trial.number}: log loss {loss:.4f} {_in_words(values)}")
 
 
