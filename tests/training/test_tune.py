@@ -1,5 +1,6 @@
 """Tuning: resumed, shared, honest about what it gained."""
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -108,3 +109,19 @@ def test_networks_are_tuned_too(dataset: Dataset, tmp_path: Path, config: TrainC
     assert tuning.tried == 2
     assert tuning.model.info.training["mode"] == "finetune"
     assert [gain.on for gain in tuning.gains] == ["held-out answers"]
+
+
+@pytest.mark.usefixtures("backbone")
+def test_two_processes_work_on_one_study(dataset: Dataset, tmp_path: Path) -> None:
+    output = tmp_path / "model"
+    words = ["tune", str(dataset.root), "-o", str(output), "--trials", "5", "--json"]
+    words += ["--backbone", "test_resnet", "--weights", "none", "--image-size", "32"]
+    code = "import sys; from discern.cli import main; main()"
+    both = [
+        subprocess.Popen([sys.executable, "-c", code, *words], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [json.loads(child.communicate()[0]) for child in both]
+    assert [child.returncode for child in both] == [0, 0]
+    assert said[0] == said[1], "one trained what both had found"
+    assert 5 <= said[0]["tried"] <= 6

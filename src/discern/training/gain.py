@@ -1,8 +1,10 @@
 """What settings add to the defaults: two sets of answers to the same pictures."""
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -48,6 +50,12 @@ def _judged(truth: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarr
     """Which answers are right [n], and what each costs [n]."""
     p = softmax(logits)[np.arange(len(truth)), truth]
     return (logits.argmax(1) == truth).astype(float), -np.log(np.maximum(p, 1e-15))
+
+
+def read_gain(values: Mapping[str, Any]) -> Gain:
+    """The gain of which `asdict` gave these values."""
+    accuracy, log_loss = (Difference(**values[key]) for key in ("accuracy", "log_loss"))
+    return Gain(values["on"], values["pictures"], accuracy, log_loss)
 
 
 def scored_gain(best: Outcome, default: Outcome, classes: tuple[str, ...]) -> list[Gain]:

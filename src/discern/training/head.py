@@ -165,8 +165,8 @@ def fit_head(
     inputs = _inputs(rows, classes, config, power)
     grid = sorted(config.c)
     with progress.stage("Cross-validation", None if config.folds < 2 else config.folds) as advance:
-        judged = cross_validate(
-            rows, classes, config, seed, power=power, told=lambda _done, _loss: advance(1)
+        judged = _judged_by_folds(
+            inputs, rows, classes, config, seed, told=lambda _done, _loss: advance(1)
         )
     best = judged.best(otherwise=len(grid) // 2)
     with one_thread_each():
@@ -183,8 +183,6 @@ def cross_validate(
     classes: int,
     config: HeadConfig,
     seed: int,
-    *,
-    power: bool | None = None,
     told: Told = lambda _done, _loss: None,
 ) -> CrossValidated:
     """Each row's answer by a head that had not seen it; `told` hears of each fold, and may raise.
@@ -193,7 +191,13 @@ def cross_validate(
     large C are slow. C that some fold did not reach are left out. Rows whose class is in no other
     fold are not judged: an answer that could not be given says nothing of C or of calibration.
     """
-    inputs, folds = _inputs(rows, classes, config, power), row_folds(rows, config.folds, seed)
+    return _judged_by_folds(_inputs(rows, classes, config, None), rows, classes, config, seed, told)
+
+
+def _judged_by_folds(
+    inputs: "_Inputs", rows: Rows, classes: int, config: HeadConfig, seed: int, told: Told
+) -> CrossValidated:
+    folds = row_folds(rows, config.folds, seed)
     found: list[list[Matrix]] = []  # by fold, then by C
     fold_losses: list[float] = []
     with one_thread_each():

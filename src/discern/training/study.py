@@ -4,7 +4,8 @@ import logging
 import os
 import shutil
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,19 @@ def _started(storage: JournalStorage) -> int:
     return sum(len(storage.get_all_trials(s._study_id)) for s in storage.get_all_studies())
 
 
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process is past this point; the lock ends with its process."""
+    with (folder / "end.lock").open("w") as file:
+        try:
+            import fcntl
+        except ModuleNotFoundError:  # Windows has no such locks
+            yield
+            return
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def own(trial: optuna.Trial) -> None:
     """Sign a trial, so that others can tell when its process has died."""
     trial.set_user_attr(OWNER, [socket.gethostname(), os.getpid()])
@@ -94,6 +108,12 @@ def _alive(pid: int) -> bool:
 def counted(study: optuna.Study) -> list[FrozenTrial]:
     """The trials that count: finished or under way, but not those that were killed."""
     return [t for t in study.get_trials(deepcopy=False) if not t.user_attrs.get(KILLED)]
+
+
+def under_way(study: optuna.Study) -> bool:
+    """Whether some living process has a trial under way."""
+    bury_killed(study)
+    return bool(study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
 
 
 def finished(study: optuna.Study) -> list[FrozenTrial]:

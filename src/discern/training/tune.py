@@ -14,13 +14,14 @@ from optuna.trial import FrozenTrial, TrialState
 from discern.config import TrainConfig
 from discern.data import Dataset, require_trainable, split_dataset
 from discern.errors import DiscernError, TrainingError
-from discern.model import Model, check_output
+from discern.model import Model, check_output, load
 from discern.model.calibration import fit_temperature, log_loss
+from discern.model.folder import INFO
 from discern.progress import SILENT, Progress
 from discern.training.backbones import DEFAULT, Backbone, load_backbone
 from discern.training.facts_beside import fit_spec
 from discern.training.frozen import embed_roles, training_rows
-from discern.training.gain import Gain, forget, gain, keep, kept, scored_gain
+from discern.training.gain import Gain, forget, gain, keep, kept, read_gain, scored_gain
 from discern.training.head import Rows, Told, cross_validate
 from discern.training.held_out import HeldOut
 from discern.training.outcome import frozen_roles
@@ -35,6 +36,7 @@ from discern.training.search_space import (
 from discern.training.sensible import require_sensible
 from discern.training.study import (
     DEFAULTS,
+    alone,
     bury_killed,
     counted,
     finished,
@@ -42,9 +44,12 @@ from discern.training.study import (
     open_study,
     own,
     study_folder,
+    under_way,
 )
 from discern.training.train import fit, write_model
 
+POLL_SECONDS = 0.2
+END = "end"  # user attribute of a study: what it came to
 Try = Callable[[TrainConfig, Told], HeldOut]
 
 
@@ -101,7 +106,10 @@ def tune(
     try_out = _frozen_try(dataset, progress) if frozen else _network_try(dataset, folder, progress)
     search = _Search(study, folder, try_out, space, config, progress)
     search.run(trials, None if budget is None else started + budget)
-    return _finished(study, dataset, output, config, overwrite, progress, started)
+    with alone(folder):
+        if made := _made_by_another(study, output):
+            return made
+        return _finished(study, dataset, output, config, overwrite, progress, started)
 
 
 @dataclass(frozen=True)
@@ -126,6 +134,8 @@ class _Search:
                     return
                 self._one_trial()
                 advance(1)
+            while under_way(self.study):  # another process's, which may be the best
+                time.sleep(POLL_SECONDS)
 
     def _one_trial(self) -> None:
         """Ask for settings, try them, and tell how they did; what fails costs its own trial."""
@@ -253,8 +263,29 @@ def _finished(
         progress=progress,
     )
     _write_table(folder / "trials.csv", study)
-    tried = len(counted(study))
-    return Tuning(model, settings, tuple(done), tried, importances(done), tuple(gains))
+    end = {"created": model.info.created, "settings": settings, "gains": [asdict(g) for g in gains]}
+    study.set_user_attr(END, end)
+    return _tuning(study, model, settings, gains)
+
+
+def _tuning(
+    study: optuna.Study, model: Model, settings: dict[str, Any], gains: Sequence[Gain]
+) -> Tuning:
+    done = finished(study)
+    return Tuning(
+        model, settings, tuple(done), len(counted(study)), importances(done), tuple(gains)
+    )
+
+
+def _made_by_another(study: optuna.Study, output: Path) -> Tuning | None:
+    """What another process that worked on the study has just come to; None if none has."""
+    end = study.user_attrs.get(END)
+    if end is None or not (output / INFO).is_file():
+        return None
+    model = load(output)
+    if model.info.created != end["created"]:
+        return None
+    return _tuning(study, model, end["settings"], [read_gain(gain) for gain in end["gains"]])
 
 
 def _with_validation(dataset: Dataset) -> Dataset:
