@@ -56,7 +56,7 @@ def compare(
 
     Killed and started again with the same words, it goes on where it was.
     """
-    from discern.config import TrainConfig, read_settings, settings_from
+    from discern.cli.training_settings import training_settings
     from discern.data import load_dataset
     from discern.training.compare import compare as compare_backbones
 
@@ -65,14 +65,12 @@ def compare(
         "weights": weights,
         "image_size": image_size,
         "seed": seed,
-        "metadata": options.names(metadata) or None,
-        "engine": None if engine == "auto" else engine,
-        "precision": None if precision == "auto" else precision,
-        "device": None if device == "auto" else device,
-        "split": {"seed": seed},
+        "metadata": metadata,
+        "engine": engine,
+        "precision": precision,
+        "device": device,
     }
-    base = read_settings(TrainConfig, config) if config else TrainConfig()
-    settings = settings_from(TrainConfig, options.given(flags), "options", base)
+    settings = training_settings(config, flags)
     terminal = Terminal(as_json, quiet)
     dataset = load_dataset(
         data,

@@ -105,22 +105,21 @@ def train(
 
     Killed and started again with the same words, it goes on where it was.
     """
-    from discern.config import TrainConfig, read_settings, settings_from
+    from discern.cli.training_settings import training_settings
     from discern.data import load_dataset
     from discern.training import train as train_model
 
     flags: dict[str, Any] = {
         "backbone": backbone,
         "mode": mode,
-        "budget": None if budget is None else options.duration(budget),
+        "budget": budget,
         "weights": weights,
         "image_size": image_size,
         "seed": seed,
-        "metadata": options.names(metadata) or None,
-        "engine": None if engine == "auto" else engine,
-        "precision": None if precision == "auto" else precision,
-        "device": None if device == "auto" else device,
-        "split": {"seed": seed},
+        "metadata": metadata,
+        "engine": engine,
+        "precision": precision,
+        "device": device,
         "logit_adjustment": logit_adjustment,
         "head": {"class_weights": class_weights, "views": views},
         "finetune": {
@@ -132,8 +131,7 @@ def train(
         },
         "proof": {"coverage": coverage},
     }
-    base = read_settings(TrainConfig, config) if config else TrainConfig()
-    settings = settings_from(TrainConfig, options.given(flags), "options", base)
+    settings = training_settings(config, flags)
     terminal = Terminal(as_json, quiet)
     dataset = load_dataset(
         data,

@@ -60,7 +60,7 @@ def tune(
     Killed and started again with the same words, it goes on where it was; started twice at once,
     both work on the same study.
     """
-    from discern.config import TrainConfig, read_settings, settings_from
+    from discern.cli.training_settings import training_settings
     from discern.data import load_dataset
     from discern.training.search_space import read_space
     from discern.training.tune import tune as tune_model
@@ -68,18 +68,16 @@ def tune(
     flags: dict[str, Any] = {
         "backbone": backbone,
         "mode": mode,
-        "budget": None if budget is None else options.duration(budget),
+        "budget": budget,
         "weights": weights,
         "image_size": image_size,
         "seed": seed,
-        "metadata": options.names(metadata) or None,
-        "engine": None if engine == "auto" else engine,
-        "precision": None if precision == "auto" else precision,
-        "device": None if device == "auto" else device,
-        "split": {"seed": seed},
+        "metadata": metadata,
+        "engine": engine,
+        "precision": precision,
+        "device": device,
     }
-    base = read_settings(TrainConfig, config) if config else TrainConfig()
-    settings = settings_from(TrainConfig, options.given(flags), "options", base)
+    settings = training_settings(config, flags)
     terminal = Terminal(as_json, quiet)
     dataset = load_dataset(
         data,
