@@ -109,13 +109,17 @@ class TrainConfig:
 
 def read_settings(cls: type[T], path: Path) -> T:
     """Read a TOML file into the settings dataclass `cls`; ConfigError names what is wrong."""
+    return settings_from(cls, read_toml(path), where=str(path))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The values of a TOML file; ConfigError where there are none to be had."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as exc:
         raise ConfigError(f"{path}: cannot be read ({exc.strerror}).") from exc
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise ConfigError(f"{path}: is not valid TOML: {exc}") from exc
-    return settings_from(cls, values, where=str(path))
 
 
 def settings_from(

@@ -1,13 +1,12 @@
 """What `tune` may change: settings by their dotted names, each with a range or some choices."""
 
 import json
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from discern.config import TrainConfig, settings_from
+from discern.config import TrainConfig, read_toml, settings_from
 from discern.errors import ConfigError
 from discern.training.sensible import require_sensible
 
@@ -74,13 +73,7 @@ def default_space(config: TrainConfig, backbones: Sequence[str] = ()) -> Space:
 
 def read_space(path: Path, config: TrainConfig) -> Space:
     """The space that a TOML file describes; ConfigError for what no training could work with."""
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as exc:
-        raise ConfigError(f"{path}: cannot be read ({exc.strerror}).") from exc
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"{path}: is not valid TOML: {exc}") from exc
-    space = {name: _described(name, value, path) for name, value in _flat(values)}
+    space = {name: _described(name, value, path) for name, value in _flat(read_toml(path))}
     if not space:
         raise ConfigError(f"{path}: names no setting to tune.")
     check_space(space, config, str(path))
