@@ -27,8 +27,8 @@ def demo(
     from discern.data.digits import write_digits
     from discern.evaluation import evaluate
     from discern.model import load
-    from discern.model.folder import writing
     from discern.training import train
+    from discern.whole_folder import writing
 
     terminal = Terminal(as_json, quiet)
     with writing(folder):

@@ -13,7 +13,7 @@ def output_file(path: Path, option: str, overwrite: bool) -> Iterator[TextIO]:
     OutputError, before anything is written, where it exists or cannot be made.
     """
     from discern.errors import OutputError
-    from discern.model.folder import writing
+    from discern.whole_folder import writing
 
     if path.exists() and not overwrite:
         raise OutputError(f"{path} exists. Use --overwrite to replace it, or another {option}.")

@@ -26,8 +26,8 @@ from timm.data import resolve_data_config
 from discern.config import Weights
 from discern.errors import BackboneError, WeightsError
 from discern.images import PreprocessSpec
-from discern.model.folder import writing
 from discern.training.backbones import SHORT_NAMES, Backbone, entry_folder, read_entry, write_entry
+from discern.whole_folder import writing
 
 Network = Any  # a timm model: a torch module with timm's own methods and attributes
 

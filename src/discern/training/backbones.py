@@ -16,7 +16,7 @@ from discern.config import Weights, cache_dir
 from discern.errors import BackboneError, DiscernError
 from discern.images import PreprocessSpec
 from discern.images.digest import stamp
-from discern.model.folder import writing
+from discern.whole_folder import writing
 
 # Times for one 224-pixel picture (or the backbone's own size) are in docs/backbones.md.
 SHORT_NAMES = {

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from discern.errors import OutputError
-from discern.model.folder import writing
+from discern.whole_folder import writing
 
 State = dict[str, torch.Tensor]
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from discern.images.digest import DIGEST_BYTES
-from discern.model.folder import writing
+from discern.whole_folder import writing
 
 Vectors = npt.NDArray[np.float32]  # [n, D]
 

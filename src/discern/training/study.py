@@ -15,7 +15,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
 from discern.errors import OutputError
-from discern.model.folder import writing
+from discern.whole_folder import writing
 
 JOURNAL = "study.log"
 OWNER, KILLED, DEFAULTS = "owner", "killed", "defaults"  # user attributes of trials
