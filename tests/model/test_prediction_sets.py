@@ -119,6 +119,9 @@ def test_sets_hold_the_likeliest_grow_with_coverage_and_are_the_same_alone(
     assert masks[0][np.arange(n), p.argmax(1)].all()
     alone = np.concatenate([sets.mask(row[None]) for row in p])
     assert np.array_equal(alone, sets.mask(p))
+    for level, mask in zip(sets.levels, masks, strict=True):
+        descending = np.sort(p)[:, ::-1].tolist()
+        assert [sets.size(row, level) for row in descending] == mask.sum(axis=1).tolist()
 
 
 def test_few_pictures_promise_as_much_as_they_can() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class Interpreter:
     def __call__(self, outputs: Outputs) -> Prediction:
         """The prediction for one picture's probabilities [C] and embedding [D]."""
         prediction = Prediction.of(self.labels, outputs["probabilities"])
-        return replace(prediction, unknown=self._unknown(outputs), set=self._set(outputs))
+        return replace(prediction, unknown=self._unknown(outputs), set=self._set(prediction))
 
     def _unknown(self, outputs: Outputs) -> bool | None:
         if self.unknown is None:
@@ -45,13 +46,11 @@ class Interpreter:
         score = self.unknown.scores(embedding[None], outputs["probabilities"][None])
         return bool(score[0] > self.unknown.threshold)
 
-    def _set(self, outputs: Outputs) -> tuple[str, ...] | None:
+    def _set(self, prediction: Prediction) -> tuple[str, ...] | None:
         if self.sets is None:
             return None
-        p = outputs["probabilities"]
-        inside = self.sets.mask(p[None], self.coverage)[0]
-        order = (-p).argsort(kind="stable").tolist()
-        return tuple(self.labels[i] for i in order if inside[i])
+        size = self.sets.size(list(prediction.scores.values()), self.coverage)
+        return tuple(islice(prediction.scores, size))
 
 
 def interpreter_of(info: ModelInfo, unknown: Callable[[], bytes]) -> Interpreter:

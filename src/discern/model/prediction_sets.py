@@ -13,6 +13,7 @@ not grow past what was promised. In return coverage is never below accuracy: whe
 accuracy is asked for, every set is one label.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -65,13 +66,25 @@ class PredictionSets:
                 f"{self.pictures} pictures, from {self.levels[0]:g} to {self.levels[-1]:g}. "
                 "Ask for one between."
             )
-        return self.thresholds[int(np.searchsorted(self.levels, asked - ROUNDING))]
+        return self.thresholds[bisect_left(self.levels, asked - ROUNDING)]
 
     def mask(self, probabilities: Probabilities, coverage: float | None = None) -> Bools:
         """Which classes [N, C] are in each picture's set, the likeliest one always."""
         scores = _scores(*_standing(probabilities), self.penalty, self.free_ranks)
         inside: Bools = scores <= self.threshold(coverage)
         return inside
+
+    def size(self, descending: Sequence[float], coverage: float | None = None) -> int:
+        """How many of one picture's likeliest classes are in its set, by their probabilities.
+
+        The same as `mask`, whose arrays cost a server more than these few numbers.
+        """
+        largest, above = self.threshold(coverage), 0.0
+        for rank, p in enumerate(descending):
+            if above + self.penalty * max(0, rank + 1 - self.free_ranks) > largest:
+                return rank
+            above += p
+        return len(descending)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON."""

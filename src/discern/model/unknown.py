@@ -74,8 +74,8 @@ class Unknown:
 def directions(embeddings: Floats, power: bool) -> Floats:
     """Embeddings [N, D] at unit length, after the square root where the head takes it too."""
     rooted = np.sqrt(np.maximum(embeddings, 0)) if power else embeddings
-    lengths = np.linalg.norm(rooted, axis=1, keepdims=True)
-    unit: Floats = rooted / np.maximum(lengths, 1e-6)
+    lengths = np.sqrt(_squares(rooted))
+    unit: Floats = rooted / np.maximum(lengths, 1e-6)[:, None]
     return unit
 
 
@@ -90,7 +90,13 @@ def outside(arrays: Arrays, towards: Floats) -> tuple[Floats, Floats]:
     """Coordinates [N, K] in the basis, and the squared length [N] of what is outside of it."""
     centred = towards - arrays["mean"]
     inside = centred @ arrays["basis"]
-    return inside, np.maximum((centred**2).sum(axis=1) - (inside**2).sum(axis=1), 0)
+    return inside, np.maximum(_squares(centred) - _squares(inside), 0)
+
+
+def _squares(rows: Floats) -> Floats:
+    """The squared length [N] of each row [N, D], in one pass."""
+    squares: Floats = np.einsum("nd,nd->n", rows, rows)
+    return squares
 
 
 def _maximum_probability(_: Arrays, evidence: Evidence) -> Floats:

@@ -40,7 +40,7 @@ Out = TypeVar("Out")
 Scores = dict[str, Floats]  # each score's values for the same pictures
 
 AT_MOST = 5000  # pictures that statistics are made of, and that scores are compared on
-BASIS = 128  # principal directions, at most
+BASIS = 32  # principal directions, at most; more were no better, and cost each answer of a server
 NEIGHBOUR_NUMBERS = 1_280_000  # of all neighbours together: 5 MB
 LARGEST = 8_000_000  # bytes that a score's arrays may take in the model folder
 FOLDS = 5
