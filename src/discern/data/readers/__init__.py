@@ -1,4 +1,4 @@
-"""From a folder or file to a dataset, whatever its layout.
+"""From a folder or a file to a dataset, whatever its layout.
 
 A new layout is one new module with the three names of `Reader`, and its place in `READERS`.
 """
@@ -6,17 +6,23 @@ A new layout is one new module with the three names of `Reader`, and its place i
 import difflib
 from collections.abc import Collection
 from pathlib import Path
+from typing import Literal
 
 from discern.data.class_names import check_distinct, without_classes
 from discern.data.dataset import Dataset
 from discern.data.listing import PICTURE_SUFFIXES, Folder, unreadable
-from discern.data.readers import folder, table
+from discern.data.readers import (
+    folder,
+    table,
+)
 from discern.data.readers.exif_columns import with_exif
 from discern.data.readers.reader import Reader, ReadOptions
 from discern.errors import DatasetError
+from discern.progress import SILENT, Progress
 
 EXIF = "exif"  # among the names of metadata: from the pictures' own files
-READERS: tuple[Reader, ...] = (folder, table)  # the first that recognises a path reads it
+# The first that recognises a path reads it. Those that look for very particular files come first.
+READERS: tuple[Reader, ...] = (*(folder, table),)
 
 
 def load_dataset(
@@ -28,34 +34,56 @@ def load_dataset(
     split_column: str | None = None,
     group_column: str | None = None,
     images: str | Path | None = None,
+    labels: str | None = None,
+    level: int | Literal["deepest"] | None = None,
     exclude: Collection[str] = (),
     metadata: Collection[str] = (),
+    progress: Progress = SILENT,
 ) -> Dataset:
-    """Read samples from a folder or a table; DatasetError says what is wrong with it.
+    """Read samples from a folder or a file; DatasetError says what is wrong with it.
 
     `layout` names a reader instead of finding it out, the columns are those of a table,
-    `images` is the folder of its pictures, and `exclude` names classes to leave out. `metadata`
-    names columns of facts beside the pictures; the word "exif" stands for those in their files,
-    "taken_at", "lat", "lon" and "device".
+    `images` is the folder of its pictures, and `exclude` names classes to leave out. `labels`
+    says which of CIFAR-100's are meant, "fine" or "coarse"; `level` which of nested folders are
+    classes, 1 (the default) or deeper, or "deepest". `metadata` names columns of facts beside the
+    pictures; the word "exif" stands for those in their files, "taken_at", "lat", "lon" and
+    "device". What is no file on the disk is unpacked into the cache first, which `progress` hears
+    of; OutputError where it cannot be written there.
     """
     path = _existing(source)
-    pictures = None if images is None else _existing(images)
     names = dict.fromkeys(_several(metadata))  # each once
-    columns = tuple(name for name in names if name != EXIF)
-    options = ReadOptions(image_column, label_column, split_column, group_column, pictures, columns)
-    dataset = _reader(path, layout).read(path, options)
+    options = ReadOptions(
+        image_column=image_column,
+        label_column=label_column,
+        split_column=split_column,
+        group_column=group_column,
+        images=None if images is None else _existing(images),
+        labels=labels,
+        level=_checked_level(level),
+        metadata=tuple(name for name in names if name != EXIF),
+    )
+    dataset = _read(path, layout, options, progress)
     dataset = without_classes(dataset, _several(exclude))
     check_distinct(dataset)
     return with_exif(dataset) if EXIF in names else dataset
+
+
+def _read(path: Path, layout: str | None, options: ReadOptions, progress: Progress) -> Dataset:
+    reader = _recognised(path) if layout is None else _named(layout)
+    return reader.read(path, options, progress)
+
+
+def _checked_level(level: int | Literal["deepest"] | None) -> int | Literal["deepest"] | None:
+    if isinstance(level, int) and level < 1:
+        raise DatasetError(f"--level {level}: classes are folders at level 1 or deeper.")
+    return level
 
 
 def _several(names: Collection[str]) -> Collection[str]:
     return [names] if isinstance(names, str) else names
 
 
-def _reader(path: Path, layout: str | None) -> Reader:
-    if layout is not None:
-        return _named(layout)
+def _recognised(path: Path) -> Reader:
     for reader in READERS:
         if reader.recognises(path):
             return reader
@@ -65,8 +93,9 @@ def _reader(path: Path, layout: str | None) -> Reader:
 def _named(layout: str) -> Reader:
     readers = {reader.name: reader for reader in READERS}
     if layout not in readers:
-        near = difflib.get_close_matches(layout, readers, n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(readers)}."
+        known = list(readers)
+        near = difflib.get_close_matches(layout, known, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
         raise DatasetError(f"there is no layout {layout!r}. {hint}")
     return readers[layout]
 
@@ -84,7 +113,7 @@ def _unrecognised(path: Path) -> DatasetError:
     if not path.is_dir():
         return DatasetError(
             f"{path}: is neither a folder nor a table.\n"
-            "Name a folder of pictures, or a CSV or Parquet file."
+            "Name a folder of pictures, a CSV or Parquet file, an archive, or an .npz."
         )
     whole = Folder(str(path))
     if not whole.holds_pictures():

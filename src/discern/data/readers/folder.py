@@ -1,17 +1,19 @@
 """A folder per class, with or without folders per split around them."""
 
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from discern.data.dataset import Dataset, Row
 from discern.data.listing import PICTURE_FOLDERS, Folder
-from discern.data.readers.reader import ReadOptions
+from discern.data.readers.reader import DEEPEST, ReadOptions, refuse_options
 from discern.data.readers.table_file import tables_in
 from discern.data.split_names import TRAIN, UNLABELLED, folder_split
 from discern.errors import DatasetError
+from discern.progress import Progress
 
 name = "folder"
 
@@ -58,21 +60,24 @@ def recognises(path: Path) -> bool:
     return len(plan.branches) > 1 or not tables_in(path)
 
 
-def read(path: Path, options: ReadOptions) -> Dataset:
-    """Every picture below a class folder, labelled with that folder's name."""
+def read(path: Path, options: ReadOptions, _progress: Progress) -> Dataset:
+    """Every picture below a class folder, labelled with that folder's name.
+
+    Of classes below the first level the name is the way there, animal/cat: so no two have the
+    same name, and none gets another when folders are added elsewhere.
+    """
     if options.metadata:
         raise DatasetError(
             f"{path}: is read as a folder per class, which has no column {options.metadata[0]!r}.\n"
             "Use --metadata exif for facts from the files, or name a table with that column."
         )
-    if options.given:
-        raise DatasetError(
-            f"{path}: is read as a folder per class, which knows no {options.given[0]}.\n"
-            "Name the table itself to read labels from a CSV."
-        )
+    hint = "Name the table itself to read labels from a CSV."
+    refuse_options(path, options, "a folder per class", ("--level",), hint)
     root = str(path)
     if (plan := _plan(Folder(root))) is None:
         raise DatasetError(f"{path}: has no class folders. Put each class in a folder of its name.")
+    if options.level is not None:
+        plan = _at_level(plan, options.level)
     ignored: Counter[str] = Counter()
     rows = (row for branch in plan.branches for row in _rows(branch, root, ignored))
     dataset = Dataset.from_rows(path, rows)
@@ -131,6 +136,31 @@ def _split_plan(top: Folder, inner: tuple[Folder, ...], where: str) -> Plan | No
     branches = tuple(branch for part in parts for branch in part.branches())
     parents = (top, *(part.folder for part in labelled))
     return Plan(branches, parents, _split_text(parts, labelled) + where)
+
+
+def _at_level(plan: Plan, level: int | Literal["deepest"]) -> Plan:
+    """The plan with classes further down; a folder without folders of pictures ends sooner."""
+    deeper = sys.maxsize if level == DEEPEST else level - 1
+    branches: list[Branch] = []
+    parents: list[Folder] = []
+    for branch in plan.branches:
+        if branch.label:
+            _descend(branch, deeper, branches, parents)
+        else:
+            branches.append(branch)
+    words = "the deepest folders are classes" if level == DEEPEST else f"classes at level {level}"
+    return Plan(tuple(branches), (*plan.parents, *parents), f"{plan.text}, {words}")
+
+
+def _descend(branch: Branch, deeper: int, branches: list[Branch], parents: list[Folder]) -> None:
+    inner = _with_pictures(branch.folder) if deeper else ()
+    if not inner:
+        branches.append(branch)
+        return
+    parents.append(branch.folder)
+    for folder in inner:
+        child = Branch(folder, f"{branch.label}/{folder.name}", branch.split)
+        _descend(child, deeper - 1, branches, parents)
 
 
 def _part(folder: Folder) -> Part | None:

@@ -1,13 +1,17 @@
 """Where the picture lies that a table's cell names: by its path, its name, or its stem."""
 
 import posixpath
+import re
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 from discern.data.listing import PICTURE_FOLDERS, Folder, is_picture_name
 from discern.data.split_names import TRAIN
 from discern.errors import DatasetError
+
+_NUMBER = re.compile(r"[0-9]+")
 
 
 class _Place(NamedTuple):
@@ -21,14 +25,18 @@ class PictureIndex:
     """The pictures below a folder. A cell can name these and nothing else on the disk.
 
     One dict, by stem, answers for paths, names and stems: at a million pictures that matters.
+    `homes` are folders beside the table that are meant where a name occurs in several.
     """
 
-    def __init__(self, table: Path, images: Path | None) -> None:
+    def __init__(
+        self, table: Path, images: Path | None, homes: tuple[str, ...] | None = None
+    ) -> None:
         self.root = images if images is not None else table.parent
         self._base = posixpath.normpath(table.parent.absolute().as_posix())
         self._whole = posixpath.normpath(self.root.absolute().as_posix())
         self._written = _below(self._base, self._whole)  # what tables write before each picture
-        self._home = "" if images is not None else _home(table)
+        usual = (table.stem, *PICTURE_FOLDERS, TRAIN) if homes is None else homes
+        self._home = _home(self.root, usual) if images is None or homes else ""
         self._by_stem: dict[str, _Place | dict[str, None]] = {}  # paths where several share it
         for folder in Folder(str(self.root)).walk():
             self._add(folder)
@@ -45,7 +53,13 @@ class PictureIndex:
         return None if leads_out else inside.removeprefix(self._written)
 
     def find(self, path: str) -> str | None:
-        """The picture of a relative path, name or stem; None where there is none."""
+        """The picture of a relative path, name or stem; None where there is none.
+
+        A number finds a picture with leading zeros too, which spreadsheets take from ids.
+        """
+        return self._exactly(path) or self._with_zeros(path)
+
+    def _exactly(self, path: str) -> str | None:
         candidates = self._with_stem(_stem(path.rpartition("/")[2]))
         for exact in (path, self._home + path):  # at once, where many folders hold one name
             if exact in candidates:
@@ -54,6 +68,25 @@ class PictureIndex:
             if matches := [each for each in candidates if fits(each)]:
                 return self._only(path, matches)
         return None
+
+    def _with_zeros(self, path: str) -> str | None:
+        folder, slash, picture = path.rpartition("/")
+        stem = _stem(picture)
+        if not _NUMBER.fullmatch(stem):
+            return None
+        padded = (zeros + picture for zeros in self._zeros.get(stem, ()))
+        found = [match for each in padded if (match := self._exactly(folder + slash + each))]
+        return self._only(path, found) if found else None
+
+    @cached_property
+    def _zeros(self) -> dict[str, list[str]]:
+        """The leading zeros that pictures have, by the number behind them."""
+        found: dict[str, list[str]] = {}
+        for stem in self._by_stem:
+            if stem[0] == "0" and _NUMBER.fullmatch(stem):
+                number = stem.lstrip("0") or "0"
+                found.setdefault(number, []).append(stem[: len(stem) - len(number)])
+        return found
 
     def _only(self, path: str, matches: list[str]) -> str:
         at_home = [each for each in matches if self._home and each.startswith(self._home)]
@@ -107,7 +140,6 @@ def _stem(path: str) -> str:
     return path.rpartition(".")[0] if is_picture_name(path) else path
 
 
-def _home(table: Path) -> str:
-    """The folder beside the table that is meant where a name occurs in several; "" for none."""
-    usual = (table.stem, *PICTURE_FOLDERS, TRAIN)
-    return next((f"{name}/" for name in usual if (table.parent / name).is_dir()), "")
+def _home(root: Path, usual: tuple[str, ...]) -> str:
+    """The folder that is meant where a name occurs in several; "" for none."""
+    return next((f"{name}/" for name in usual if (root / name).is_dir()), "")

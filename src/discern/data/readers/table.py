@@ -8,15 +8,21 @@ from pathlib import Path
 import numpy as np
 
 from discern.data.dataset import STRING, Dataset, Row, StringArray
+from discern.data.listing import PICTURE_FOLDERS
 from discern.data.readers.picture_index import PictureIndex
-from discern.data.readers.reader import ReadOptions
-from discern.data.readers.table_columns import Columns, find_columns
+from discern.data.readers.reader import ReadOptions, refuse_options
+from discern.data.readers.table_columns import Columns, find_columns, image_column
 from discern.data.readers.table_file import SUFFIXES, TableFile, open_table, tables_in
-from discern.data.split_names import UNLABELLED, canonical_split
+from discern.data.split_names import TEST, UNLABELLED, canonical_split
 from discern.errors import DatasetError
+from discern.progress import Progress
 
 name = "table"
 _SHOWN = 3  # examples in a message
+KNOWN = (
+    *("--image-column", "--label-column", "--split-column", "--group-column"),
+    *("--images", "--metadata"),
+)
 
 
 @dataclass
@@ -34,8 +40,9 @@ def recognises(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def read(path: Path, options: ReadOptions) -> Dataset:
+def read(path: Path, options: ReadOptions, _progress: Progress) -> Dataset:
     """The samples that a table names, in its order; every value stays a string."""
+    refuse_options(path, options, "a table", KNOWN)
     table = _table_in(path, options) if path.is_dir() else open_table(path)
     columns = find_columns(table, options)
     notes = Notes()
@@ -48,6 +55,30 @@ def read(path: Path, options: ReadOptions) -> Dataset:
     _check_labels(table, dataset, notes)
     dataset = _once_each(table, dataset)
     return replace(dataset, source=_source(table, columns, dataset))
+
+
+def read_unlabelled(path: Path, options: ReadOptions) -> Dataset:
+    """The samples of a table without labels, to be predicted; facts that it lacks are missing."""
+    table, notes = open_table(path), Notes()
+    index = PictureIndex(path, options.images, homes=(path.stem, TEST, *PICTURE_FOLDERS))
+    at = image_column(table, options)
+    beside = [
+        table.header.index(each) if each in table.header else None for each in options.metadata
+    ]
+
+    def rows() -> Iterator[tuple[str, ...]]:
+        for number, cells in table.rows():
+            if (picture := _picture(table, index, number, cells[at])) is None:
+                notes.missing.append(f"{cells[at]!r} (row {number})")
+                continue
+            facts = ("" if place is None else cells[place].strip() for place in beside)
+            yield (*Row(picture, "", UNLABELLED), *facts)
+
+    dataset = Dataset.from_rows(index.root, rows(), metadata=options.metadata)
+    if notes.missing:
+        raise _missing_pictures(table, dataset.root, notes)
+    source = f"{path.name}: to be predicted, pictures from {table.header[at]!r}"
+    return replace(_once_each(table, dataset), source=source)
 
 
 def _table_in(folder: Path, options: ReadOptions) -> TableFile:

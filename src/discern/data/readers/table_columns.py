@@ -10,12 +10,12 @@ from discern.data.readers.table_file import TableFile
 from discern.errors import DatasetError
 
 # The more telling names first: a table may have both an `id` and a `filename`.
-_IMAGE = (
+IMAGE = (
     *("image", "filename", "file_name", "file", "path", "filepath", "file_path"),
     *("image_path", "image_name", "image_file", "img", "img_path", "img_name"),
     *("picture", "photo", "image_id", "img_id", "id"),
 )
-_LABEL = (
+LABEL = (
     *("label", "labels", "class", "class_name", "category", "target"),
     *("breed", "species", "y"),
 )
@@ -34,8 +34,8 @@ class Columns(NamedTuple):
 
 def find_columns(table: TableFile, options: ReadOptions) -> Columns:
     """The columns that the options name, else those with a usual name; DatasetError if unclear."""
-    image = _named(table, "--image-column", options.image_column) or _usual(table, _IMAGE)
-    label = _named(table, "--label-column", options.label_column) or _usual(table, _LABEL)
+    image = _named(table, "--image-column", options.image_column) or _usual(table, IMAGE)
+    label = _named(table, "--label-column", options.label_column) or _usual(table, LABEL)
     if len(table.header) == 2:
         image, label = _the_other_two(image, label)
     if image is None or label is None or image == label:
@@ -48,8 +48,31 @@ def find_columns(table: TableFile, options: ReadOptions) -> Columns:
 
 def picture_column(table: TableFile) -> int:
     """The position of the column that names pictures, in a table that need have no labels."""
-    found = _usual(table, _IMAGE)
+    found = _usual(table, IMAGE)
     return 0 if found is None else found.at
+
+
+def image_column(table: TableFile, options: ReadOptions) -> int:
+    """As `picture_column`, where the options may name it."""
+    if options.image_column in table.header:
+        return table.header.index(options.image_column)
+    return picture_column(table)
+
+
+def labels_given(table: TableFile, options: ReadOptions) -> bool:
+    """Whether a table has a column that is named as labels are, with something in its first row."""
+    at = (
+        table.header.index(options.label_column)
+        if options.label_column in table.header
+        else _at(_usual(table, LABEL))
+    )
+    first = next(table.rows(), None)
+    return at is not None and first is not None and bool(first[1][at].strip())
+
+
+def plain_name(column: str) -> str:
+    """A column's name in the form that the usual names have."""
+    return re.sub(r"[\s-]+", "_", column.casefold())
 
 
 class _Column(NamedTuple):
@@ -84,7 +107,7 @@ def _named(table: TableFile, option: str, column: str | None) -> _Column | None:
 
 
 def _usual(table: TableFile, names: tuple[str, ...]) -> _Column | None:
-    plain = [re.sub(r"[\s-]+", "_", column.casefold()) for column in table.header]
+    plain = list(map(plain_name, table.header))
     return next((_Column(plain.index(name)) for name in names if name in plain), None)
 
 
