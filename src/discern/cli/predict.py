@@ -19,6 +19,7 @@ from discern.progress import SILENT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from discern.cli.submission import Sample
     from discern.model import Model
     from discern.runtime import Prediction
     from discern.runtime.pipeline import Facts
@@ -42,6 +43,14 @@ def predict(
         bool,
         typer.Option("--jsonl", help="One JSON line per picture.", rich_help_panel=options.OUTPUT),
     ] = False,
+    submission: Annotated[
+        Path | None,
+        typer.Option(
+            help="A competition's sample: --csv gets its very columns and rows, or nothing. "
+            "PICTURES is the folder with them.",
+            rich_help_panel=options.OUTPUT,
+        ),
+    ] = None,
     top_k: Annotated[int, typer.Option(min=1, help="Scores per picture in JSON.")] = 5,
     coverage: options.Coverage = None,
     metadata: Annotated[
@@ -69,7 +78,10 @@ def predict(
     terminal = Terminal(as_json, quiet)
     loaded = load(model)
     facts_of = _facts(loaded, metadata)
-    names = listed(pictures, sys.stdin)
+    sample = None if submission is None else _sample(submission, loaded, pictures, csv_file)
+    names = (
+        listed(pictures, sys.stdin) if sample is None else iter(sample.pictures(Path(pictures[0])))
+    )
     first = list(islice(names, WORTH_MEASURING))
     if not first:
         raise DatasetError("The list of pictures on stdin is empty. Give it a file name a line.")
@@ -92,7 +104,7 @@ def predict(
         answers = counted.advancing(advance)
         if csv_file:
             with output_file(csv_file, "--csv", overwrite) as file:
-                _write_csv(answers, file)
+                (sample.write if sample else _write_csv)(answers, file)
         elif as_json:
             _write_json(answers, loaded, top_k)
         elif jsonl:
@@ -103,6 +115,18 @@ def predict(
         terminal.say(f"{counted.total} pictures, {counted.failed} of them could not be used.")
     if counted.failed == counted.total:
         raise typer.Exit(WORK_FAILED)
+
+
+def _sample(path: Path, model: "Model", pictures: list[str], csv_file: Path | None) -> "Sample":
+    """The form of the submission; ConfigError where the command does not say all it takes."""
+    from discern.cli.submission import read_sample
+    from discern.errors import ConfigError
+
+    if csv_file is None:
+        raise ConfigError("--submission is written as a table. Add --csv FILE.")
+    if len(pictures) != 1 or not Path(pictures[0]).is_dir():
+        raise ConfigError("--submission takes one folder, in which the sample's pictures lie.")
+    return read_sample(path, model.info.labels)
 
 
 def _facts(model: "Model", table: Path | None) -> "Callable[[str], Facts] | None":

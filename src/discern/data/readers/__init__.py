@@ -12,6 +12,7 @@ from discern.data.class_names import check_distinct, without_classes
 from discern.data.dataset import Dataset
 from discern.data.listing import PICTURE_SUFFIXES, Folder, unreadable
 from discern.data.readers import (
+    competition,
     folder,
     table,
 )
@@ -22,7 +23,10 @@ from discern.progress import SILENT, Progress
 
 EXIF = "exif"  # among the names of metadata: from the pictures' own files
 # The first that recognises a path reads it. Those that look for very particular files come first.
-READERS: tuple[Reader, ...] = (*(folder, table),)
+READERS: tuple[Reader, ...] = (
+    competition,
+    *(folder, table),
+)
 
 
 def load_dataset(
