@@ -107,10 +107,15 @@ def scan(path: str) -> Iterator[tuple[str, Kind]]:
         with os.scandir(path) as entries:
             for entry in entries:
                 name = entry.name
-                if name[0] != "." and name not in _LITTER:
+                if not is_litter(name):
                     yield name, _kind(entry, name)
     except OSError as exc:
         raise unreadable(path, exc) from exc
+
+
+def is_litter(name: str) -> bool:
+    """Whether a file or folder of this name is hidden, or left by a system."""
+    return name[0] == "." or name in _LITTER
 
 
 def is_picture_name(name: str) -> bool:

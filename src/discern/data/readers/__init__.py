@@ -4,7 +4,9 @@ A new layout is one new module with the three names of `Reader`, and its place i
 """
 
 import difflib
+import os
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -12,12 +14,14 @@ from discern.data.class_names import check_distinct, without_classes
 from discern.data.dataset import Dataset
 from discern.data.listing import PICTURE_SUFFIXES, Folder, unreadable
 from discern.data.readers import (
+    archive,
     competition,
     folder,
     table,
 )
 from discern.data.readers.exif_columns import with_exif
 from discern.data.readers.reader import Reader, ReadOptions
+from discern.data.shards import expanded
 from discern.errors import DatasetError
 from discern.progress import SILENT, Progress
 
@@ -73,8 +77,18 @@ def load_dataset(
 
 
 def _read(path: Path, layout: str | None, options: ReadOptions, progress: Progress) -> Dataset:
-    reader = _recognised(path) if layout is None else _named(layout)
-    return reader.read(path, options, progress)
+    """Read what lies at `path`; of an archive that no reader knows, what is inside."""
+    named = None if layout in (None, archive.name) else _named(str(layout))
+    if not archive.recognises(path):
+        if layout == archive.name:
+            raise DatasetError(f"{path}: is no zip or tar archive. Leave --layout out.")
+        return (named or _recognised(path)).read(path, options, progress)
+    readers = [] if layout == archive.name else [named] if named else READERS
+    if reader := next((each for each in readers if each.recognises(path)), None):
+        return reader.read(path, options, progress)
+    unpacked = archive.unpacked(path, progress)
+    dataset = (named or _recognised(unpacked.root)).read(unpacked.root, options, progress)
+    return replace(dataset, source=f"{path.name}{unpacked.remark}: {dataset.source}")
 
 
 def _checked_level(level: int | Literal["deepest"] | None) -> int | Literal["deepest"] | None:
@@ -97,7 +111,7 @@ def _recognised(path: Path) -> Reader:
 def _named(layout: str) -> Reader:
     readers = {reader.name: reader for reader in READERS}
     if layout not in readers:
-        known = list(readers)
+        known = [*readers, archive.name]
         near = difflib.get_close_matches(layout, known, n=1)
         hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
         raise DatasetError(f"there is no layout {layout!r}. {hint}")
@@ -107,7 +121,8 @@ def _named(layout: str) -> Reader:
 def _existing(source: str | Path) -> Path:
     path = Path(source).expanduser()
     try:
-        path.stat()
+        for name in expanded(str(path)) if "{" in str(path) and not path.exists() else [path]:
+            os.stat(name)
     except OSError as exc:
         raise unreadable(path, exc) from exc
     return path
