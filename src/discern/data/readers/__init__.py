@@ -18,7 +18,9 @@ from discern.data.readers import (
     cifar,
     competition,
     folder,
+    parquet_pictures,
     table,
+    webdataset,
 )
 from discern.data.readers.exif_columns import with_exif
 from discern.data.readers.reader import Reader, ReadOptions
@@ -29,7 +31,7 @@ from discern.progress import SILENT, Progress
 EXIF = "exif"  # among the names of metadata: from the pictures' own files
 # The first that recognises a path reads it. Those that look for very particular files come first.
 READERS: tuple[Reader, ...] = (
-    *(cifar, competition),
+    *(cifar, competition, webdataset, parquet_pictures),
     *(folder, table),
 )
 

@@ -27,7 +27,7 @@ class ParquetFile:
         from pyarrow.parquet import ParquetFile as Reader
 
         number = 0
-        with _faults(self.path), Reader(self.path) as file:
+        with parquet_faults(self.path), Reader(self.path) as file:
             for batch in file.iter_batches(_BATCH, columns=list(self.header)):
                 columns = [_cells(batch.column(name)) for name in self.header]
                 for cells in zip(*columns, strict=True):
@@ -41,17 +41,22 @@ class ParquetFile:
 
 def open_parquet(path: Path) -> ParquetFile:
     """Read the names of the columns whose values are plain; DatasetError without pyarrow."""
+    header = tuple(column.name for column in parquet_schema(path) if _is_plain(column.type))
+    if not header:
+        raise DatasetError(f"{path}: has no column of texts or numbers.")
+    return ParquetFile(path, header)
+
+
+def parquet_schema(path: Path) -> "pyarrow.Schema":
+    """A file's columns; DatasetError where it cannot be read, or without pyarrow."""
     try:
         from pyarrow.parquet import read_schema
     except ImportError as exc:
         raise DatasetError(
             f"{path}: reading Parquet needs pyarrow. pip install pyarrow, or save it as CSV."
         ) from exc
-    with _faults(path):
-        header = tuple(column.name for column in read_schema(path) if _is_plain(column.type))
-    if not header:
-        raise DatasetError(f"{path}: has no column of texts or numbers.")
-    return ParquetFile(path, header)
+    with parquet_faults(path):
+        return read_schema(path)
 
 
 def _is_plain(kind: "pyarrow.DataType") -> bool:
@@ -70,7 +75,7 @@ def _cells(column: "pyarrow.Array") -> list[str]:
 
 
 @contextmanager
-def _faults(path: Path) -> Iterator[None]:
+def parquet_faults(path: Path) -> Iterator[None]:
     """What the system and pyarrow complain of, as DatasetError."""
     from pyarrow import ArrowException
 
