@@ -15,6 +15,7 @@ from discern.data.dataset import Dataset
 from discern.data.listing import PICTURE_SUFFIXES, Folder, unreadable
 from discern.data.readers import (
     archive,
+    arrays,
     cifar,
     competition,
     folder,
@@ -31,7 +32,7 @@ from discern.progress import SILENT, Progress
 EXIF = "exif"  # among the names of metadata: from the pictures' own files
 # The first that recognises a path reads it. Those that look for very particular files come first.
 READERS: tuple[Reader, ...] = (
-    *(cifar, competition, webdataset, parquet_pictures),
+    *(cifar, competition, webdataset, parquet_pictures, arrays),
     *(folder, table),
 )
 
