@@ -1,4 +1,4 @@
-"""From a folder or a file to a dataset, whatever its layout.
+"""From a folder, a file or a URL to a dataset, whatever its layout.
 
 A new layout is one new module with the three names of `Reader`, and its place in `READERS`.
 """
@@ -25,6 +25,7 @@ from discern.data.readers import (
 )
 from discern.data.readers.exif_columns import with_exif
 from discern.data.readers.reader import Reader, ReadOptions
+from discern.data.remote import fetched, is_remote
 from discern.data.shards import expanded
 from discern.errors import DatasetError
 from discern.progress import SILENT, Progress
@@ -52,7 +53,7 @@ def load_dataset(
     metadata: Collection[str] = (),
     progress: Progress = SILENT,
 ) -> Dataset:
-    """Read samples from a folder or a file; DatasetError says what is wrong with it.
+    """Read samples from a folder, a file or a URL; DatasetError says what is wrong with it.
 
     `layout` names a reader instead of finding it out, the columns are those of a table,
     `images` is the folder of its pictures, and `exclude` names classes to leave out. `labels`
@@ -62,7 +63,7 @@ def load_dataset(
     "device". What is no file on the disk is unpacked into the cache first, which `progress` hears
     of; OutputError where it cannot be written there.
     """
-    path = _existing(source)
+    path = fetched(str(source), progress) if is_remote(source) else _existing(source)
     names = dict.fromkeys(_several(metadata))  # each once
     options = ReadOptions(
         image_column=image_column,
