@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def compare(
-    data: Annotated[Path, typer.Argument(help="A folder of pictures by class, or a CSV.")],
+    data: options.Data,
     backbones: Annotated[
         str,
         typer.Option(
@@ -46,6 +46,8 @@ def compare(
     split_column: options.SplitColumn = None,
     group_column: options.GroupColumn = None,
     images: options.Images = None,
+    labels: options.Labels = None,
+    level: options.Level = None,
     exclude: options.Exclude = None,
     metadata: options.Metadata = None,
     overwrite: options.Overwrite = False,
@@ -80,8 +82,11 @@ def compare(
         split_column=split_column,
         group_column=group_column,
         images=images,
+        labels=labels,
+        level=level,
         exclude=exclude or (),
         metadata=settings.metadata,
+        progress=terminal,
     )
     names = options.names(backbones)
     comparison = compare_backbones(

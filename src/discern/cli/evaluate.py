@@ -23,7 +23,7 @@ WORST = 5  # confusions named in the summary
 
 def evaluate(
     model: Annotated[Path, typer.Argument(help="A model folder.")],
-    data: Annotated[Path, typer.Argument(help="A folder of pictures by class, or a CSV.")],
+    data: options.Data,
     split: Annotated[
         str | None,
         typer.Option(help="Which split to score; default: test, or validation if there is none."),
@@ -48,6 +48,8 @@ def evaluate(
     split_column: options.SplitColumn = None,
     group_column: options.GroupColumn = None,
     images: options.Images = None,
+    labels: options.Labels = None,
+    level: options.Level = None,
     exclude: options.Exclude = None,
     metadata: options.Metadata = None,
     overwrite: options.Overwrite = False,
@@ -72,8 +74,11 @@ def evaluate(
         split_column=split_column,
         group_column=group_column,
         images=images,
+        labels=labels,
+        level=level,
         exclude=exclude or (),
         metadata=_facts(loaded) if metadata is None else options.names(metadata),
+        progress=terminal,
     )
     outputs = _outputs(output)
     with ExitStack() as stack:
@@ -90,13 +95,18 @@ def evaluate(
         )
         findings = find(evaluation, rules, loaded.info.unknown, progress=terminal)
         if files:
-            names = {"name": loaded.path.resolve().name, "data": data.resolve().name}
+            names = {"name": loaded.path.resolve().name, "data": _name(data)}
             made = described(loaded, evaluation, findings, **names, progress=terminal)
             for file, name in zip(files, (REPORT, CARD), strict=True):
                 file.write(made[name].decode())
     for line in _remarks(evaluation):
         terminal.say(line)
     terminal.result(_summary(evaluation, findings, outputs), _document(evaluation, findings))
+
+
+def _name(data: str) -> str:
+    """The last part of a path or URL, which a report may show."""
+    return Path(data).resolve().name if "://" not in data else Path(data.partition("?")[0]).name
 
 
 def _facts(model: "Model") -> tuple[str, ...]:

@@ -16,7 +16,7 @@ PREVIEW = "What training would see"
 
 
 def inspect(
-    data: Annotated[Path, typer.Argument(help="A folder of pictures by class, or a CSV.")],
+    data: options.Data,
     augment_preview: Annotated[
         Path | None,
         typer.Option(
@@ -40,6 +40,8 @@ def inspect(
     split_column: options.SplitColumn = None,
     group_column: options.GroupColumn = None,
     images: options.Images = None,
+    labels: options.Labels = None,
+    level: options.Level = None,
     exclude: options.Exclude = None,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
@@ -53,6 +55,7 @@ def inspect(
     if augment is not None and augment_preview is None:
         raise ConfigError("--augment is for the preview. Add --augment-preview FILE.png.")
     config = settings_from(FinetuneConfig, options.given({"augment": augment}), "options")
+    terminal = Terminal(as_json, quiet)
     dataset = load_dataset(
         data,
         layout=layout,
@@ -61,12 +64,15 @@ def inspect(
         split_column=split_column,
         group_column=group_column,
         images=images,
+        labels=labels,
+        level=level,
         exclude=exclude or (),
+        progress=terminal,
     )
     if augment_preview is not None:
         _write_preview(dataset, config, augment_preview, rows, seed, overwrite)
     document = _document(dataset, augment_preview)
-    Terminal(as_json, quiet).result(_summary(dataset, augment_preview), document)
+    terminal.result(_summary(dataset, augment_preview), document)
 
 
 def _write_preview(

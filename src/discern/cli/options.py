@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -77,8 +77,41 @@ Metadata = Annotated[
         rich_help_panel=DATA,
     ),
 ]
+Data = Annotated[
+    str,
+    typer.Argument(
+        help="A folder of pictures by class, a table, an archive, arrays, shards, or a URL."
+    ),
+]
 Layout = Annotated[
-    str | None, typer.Option(help="How to read DATA: folder, table.", rich_help_panel=DATA)
+    str | None,
+    typer.Option(
+        help="How to read DATA: folder, table, archive, competition, cifar, numpy, parquet, "
+        "webdataset.",
+        rich_help_panel=DATA,
+    ),
+]
+Labels = Annotated[
+    str | None, typer.Option(help="CIFAR-100's: fine (default), coarse.", rich_help_panel=DATA)
+]
+
+
+def _level(text: str) -> int | Literal["deepest"]:
+    if text == "deepest":
+        return "deepest"
+    if not text.isdecimal():
+        raise ConfigError(f"--level {text!r} is no level. Write 1, 2, …, or deepest.")
+    return int(text)
+
+
+Level = Annotated[
+    Any,
+    typer.Option(
+        parser=_level,
+        metavar="N",
+        help="Which of nested folders are classes: 1 (default), 2, …, or deepest.",
+        rich_help_panel=DATA,
+    ),
 ]
 ImageColumn = Annotated[
     str | None, typer.Option(help="The table's column of paths or ids.", rich_help_panel=DATA)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    data: Annotated[Path, typer.Argument(help="A folder of pictures by class, or a CSV.")],
+    data: options.Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="The model folder to write.")],
     backbone: options.Backbone = None,
     mode: Annotated[
@@ -95,6 +95,8 @@ def train(
     split_column: options.SplitColumn = None,
     group_column: options.GroupColumn = None,
     images: options.Images = None,
+    labels: options.Labels = None,
+    level: options.Level = None,
     exclude: options.Exclude = None,
     metadata: options.Metadata = None,
     overwrite: options.Overwrite = False,
@@ -141,8 +143,11 @@ def train(
         split_column=split_column,
         group_column=group_column,
         images=images,
+        labels=labels,
+        level=level,
         exclude=exclude or (),
         metadata=settings.metadata,
+        progress=terminal,
     )
     model = train_model(dataset, output, settings, overwrite=overwrite, progress=terminal)
     terminal.result(_summary(model, data), _document(model))
@@ -163,7 +168,7 @@ def _document(model: "Model") -> dict[str, Any]:
     }
 
 
-def _summary(model: "Model", data: Path) -> str:
+def _summary(model: "Model", data: str) -> str:
     """What a person wants to know when training is over."""
     from discern.evaluation import Metrics
 

@@ -17,7 +17,7 @@ SEARCH = "The search"
 
 
 def tune(
-    data: Annotated[Path, typer.Argument(help="A folder of pictures by class, or a CSV.")],
+    data: options.Data,
     output: Annotated[Path, typer.Option("--output", "-o", help="The model folder to write.")],
     trials: Annotated[
         int, typer.Option(min=1, help="Settings to try, in all.", rich_help_panel=SEARCH)
@@ -49,6 +49,8 @@ def tune(
     split_column: options.SplitColumn = None,
     group_column: options.GroupColumn = None,
     images: options.Images = None,
+    labels: options.Labels = None,
+    level: options.Level = None,
     exclude: options.Exclude = None,
     metadata: options.Metadata = None,
     overwrite: options.Overwrite = False,
@@ -87,8 +89,11 @@ def tune(
         split_column=split_column,
         group_column=group_column,
         images=images,
+        labels=labels,
+        level=level,
         exclude=exclude or (),
         metadata=settings.metadata,
+        progress=terminal,
     )
     tuning = tune_model(
         dataset,
