@@ -80,6 +80,8 @@ def test_what_is_not_there(served: tuple[Path, str], cache: Path) -> None:
         load_dataset(f"{url}/none.zip?signature=secret")
     assert "secret" not in str(caught.value)
     assert not (cache / "unpacked").exists()
+    with pytest.raises(DatasetError, match=r"cannot be listed. Name a file"):
+        load_dataset(f"{url}/")
 
 
 @pytest.fixture(scope="module")

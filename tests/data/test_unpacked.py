@@ -70,7 +70,10 @@ def test_of_two_processes_one_works_and_one_waits(tmp_path: Path, cache: Path) -
     assert not list((cache / "unpacked").glob(".*.saving"))
 
 
-def test_what_a_killed_process_left_is_cleared(tmp_path: Path, cache: Path) -> None:
+@pytest.mark.parametrize("next_one", [ORIGIN, Origin("other set", ("test", 1))])
+def test_what_a_killed_process_left_is_cleared(
+    tmp_path: Path, cache: Path, next_one: Origin
+) -> None:
     process = multiprocessing.get_context("fork").Process(target=slowly, args=(tmp_path,))
     process.start()
     stage = cache / "unpacked" / f".{ORIGIN.key}.saving"
@@ -80,8 +83,19 @@ def test_what_a_killed_process_left_is_cleared(tmp_path: Path, cache: Path) -> N
     os.kill(process.pid or 0, signal.SIGKILL)
     process.join(20)
     assert stage.exists()
-    assert len(unpack(ORIGIN, lambda _: PICTURES[:3], SILENT).dataset("")) == 3
+    assert len(unpack(next_one, lambda _: PICTURES[:3], SILENT).dataset("")) == 3
     assert not stage.exists()
+
+
+def test_what_another_process_writes_is_left_alone(tmp_path: Path) -> None:
+    process = multiprocessing.get_context("fork").Process(target=slowly, args=(tmp_path,))
+    process.start()
+    deadline = time.monotonic() + 20
+    while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    unpack(Origin("other set", ()), lambda _: PICTURES, SILENT)
+    process.join(20)
+    assert process.exitcode == 0
 
 
 class Heard:

@@ -94,6 +94,8 @@ def _listed(url: str) -> tuple["AbstractFileSystem", list[_Remote]]:
             found += _below(store, root, printable(url))
         else:
             name = posixpath.basename(urlsplit(printable(each)).path)
+            if not name:
+                raise DatasetError(f"{each}: is no file, and cannot be listed. Name a file in it.")
             found.append(_remote(root, safe_path(unquote(name), printable(url)), info))
     return store, found
 

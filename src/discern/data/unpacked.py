@@ -185,7 +185,8 @@ def _rows(index: Path) -> Iterator[Row]:
 
 
 def _make(folder: Path, origin: Origin, write: Callable[[Path], Notes]) -> None:
-    """Fill a sibling and rename it; what a killed process left is cleared first."""
+    """Fill a sibling and rename it."""
+    _clear_killed(folder.parent)
     stage = folder.with_name(f".{folder.name}.saving")
     for left in (stage, folder):
         shutil.rmtree(left, ignore_errors=True)
@@ -213,13 +214,28 @@ def _into(folder: Path, origin: Origin) -> Iterator[None]:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Wait until no other process writes this folder; the lock ends with its process."""
+def _alone(folder: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Whether no other process writes this folder; `wait` until it is so.
+
+    The lock ends with its process.
+    """
     with folder.with_name(f"{folder.name}.lock").open("w") as file:
         try:
             import fcntl
         except ModuleNotFoundError:  # Windows has no such locks
-            yield
+            yield wait
             return
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def _clear_killed(unpacked: Path) -> None:
+    """Remove what killed processes left, of whatever they were unpacking."""
+    for stage in unpacked.glob(".*.saving"):
+        with _alone(unpacked / stage.stem[1:], wait=False) as dead:
+            if dead:
+                shutil.rmtree(stage, ignore_errors=True)
