@@ -166,6 +166,11 @@ def test_too_many_files(tmp_path: Path) -> None:
         list(members(zipped(tmp_path / "a.zip", *PICTURES), Notes(), limits))
 
 
+def test_a_name_that_is_too_long(tmp_path: Path, cache: Path) -> None:
+    path = tarred(tmp_path / "a.tar", *PICTURES, f"cat/{'x' * 300}.jpg")
+    refused(path, cache, "a name that this disk cannot take")
+
+
 def test_an_archive_that_names_its_own_folder(tmp_path: Path) -> None:
     (tmp_path / "in" / "cat").mkdir(parents=True)
     (tmp_path / "in" / "cat" / "1.jpg").touch()

@@ -52,7 +52,7 @@ def test_an_archive_over_http(served: tuple[Path, str], cache: Path) -> None:
     zipped(folder / "photos.zip", *NAMES)
     data = load_dataset(f"{url}/photos.zip?token=secret")
     assert data.labels.tolist() == ["cat", "cat", "dog"]
-    assert data.source == "photos.zip: a folder per class"
+    assert data.source == f"photos.zip: a folder per class, fetched from {url}/photos.zip"
     assert data.file(0).read_text() == "picture cat/1.jpg"
     kept = {path for path in (cache / "unpacked").iterdir() if path.is_dir()}
     assert load_dataset(f"{url}/photos.zip?token=other").root == data.root
@@ -108,7 +108,7 @@ def test_a_folder_in_an_object_store(bucket: Any) -> None:
         bucket.pipe(f"pictures/{name}", name.encode())
     data = load_dataset("s3://pictures/a")
     assert sorted(data.paths.tolist()) == list(NAMES)
-    assert data.source == "a folder per class"
+    assert data.source == "a folder per class, fetched from s3://pictures/a"
     assert data.file(2).read_bytes() == b"a/dog/1.jpg"
     bucket.pipe("pictures/a/dog/1.jpg", b"a/dog/9.jpg")  # as many bytes as before
     assert load_dataset("s3://pictures/a/").file(2).read_bytes() == b"a/dog/9.jpg"

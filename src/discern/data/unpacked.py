@@ -6,6 +6,7 @@ which says what it all was made of. It appears whole or not at all. Deleting it 
 """
 
 import csv
+import errno
 import hashlib
 import json
 import os
@@ -30,6 +31,7 @@ from discern.images.digest import stamp
 from discern.progress import Progress
 
 MARK, INDEX = "unpacked.json", "index.csv"
+_BAD_NAMES = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
 A_FOLDER = 1000  # numbered pictures in one
 
 Notes: TypeAlias = Counter[str]  # what was left aside, by what it is
@@ -161,6 +163,13 @@ def _write_all(
             except (FileExistsError, NotADirectoryError, IsADirectoryError) as exc:
                 raise DatasetError(
                     f"{name}: holds {picture.path!r} twice. Unpack it yourself and name the folder."
+                ) from exc
+            except OSError as exc:
+                if exc.errno not in _BAD_NAMES:
+                    raise
+                raise DatasetError(
+                    f"{name}: holds {picture.path[:80]!r}…, a name that this disk cannot take.\n"
+                    "Pack the pictures again under shorter, plainer names."
                 ) from exc
             index.writerow((picture.path, *picture[2:]))
             advance(1)

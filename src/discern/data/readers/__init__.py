@@ -25,7 +25,7 @@ from discern.data.readers import (
 )
 from discern.data.readers.exif_columns import with_exif
 from discern.data.readers.reader import Reader, ReadOptions
-from discern.data.remote import fetched, is_remote
+from discern.data.remote import fetched, is_remote, printable
 from discern.data.shards import expanded
 from discern.errors import DatasetError
 from discern.progress import SILENT, Progress
@@ -76,6 +76,9 @@ def load_dataset(
         metadata=tuple(name for name in names if name != EXIF),
     )
     dataset = _read(path, layout, options, progress)
+    if is_remote(source):
+        at = printable(str(source))
+        dataset = replace(dataset, source=f"{dataset.source}, fetched from {at}")
     dataset = without_classes(dataset, _several(exclude))
     check_distinct(dataset)
     return with_exif(dataset) if EXIF in names else dataset
