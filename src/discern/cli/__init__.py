@@ -11,6 +11,7 @@ from discern.cli import (
     api_key,
     compare,
     demo,
+    deploy,
     evaluate,
     explain,
     gateway,
@@ -41,10 +42,12 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("explain")(explain.explain)
 app.command("verify")(verify.verify)
+app.command("export", cls=export.WithForms)(export.export)
 app.command("serve")(serve.serve)
 app.command("model-server")(model_server.model_server)
 app.command("gateway")(gateway.gateway)
 app.command("api-key")(api_key.api_key)
+app.add_typer(deploy.app, name="deploy")
 
 
 def _version(wanted: bool) -> None:
