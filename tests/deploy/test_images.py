@@ -97,12 +97,6 @@ def test_nothing_floats(subject: Subject, kind: str) -> None:
     assert not re.search(r"\b(torch|timm)\b", text + str(files["constraints.txt"]))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_nothing_is_reported_to_the_engines_makers(subject: Subject, kind: str) -> None:
-    lines = of(image_files(subject, [kind]), kind)
-    assert "ORT_DISABLE_TELEMETRY=1" in argument(lines, "ENV").split()
-
-
 @pytest.mark.parametrize("kind", WITH_VOLUME)
 @pytest.mark.parametrize("baked", [True, False])
 def test_the_command_is_one_that_discern_takes(subject: Subject, kind: str, baked: bool) -> None:
