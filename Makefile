@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 CLIENTS := .venv-clients
 PROTOS := src/discern/serving/protocols/protos
 
-.PHONY: demo test lint bench docs distribution clients protos clean
+.PHONY: demo test lint bench docs distribution converters clients protos clean
 
 demo: $(READY)  ## train, evaluate and use a classifier on scikit-learn's digits
 	$(BIN)/discern demo
@@ -31,6 +31,9 @@ distribution: $(READY)  ## sdist and wheel in dist/, looked at, installed and us
 	$(BIN)/python -m build --outdir dist .
 	$(BIN)/python -m build --wheel --outdir dist/direct .
 	DISCERN_DISTRIBUTION=dist $(BIN)/python -m pytest tests/test_distribution.py
+
+converters: $(READY)  ## the environment with TensorFlow that some exports need, in the cache
+	$(BIN)/python -m discern.export.environments
 
 clients: $(CLIENTS)/.ready  ## other servers' own clients, which the tests use where they are
 

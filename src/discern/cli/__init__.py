@@ -14,6 +14,7 @@ from discern.cli import (
     deploy,
     evaluate,
     explain,
+    export,
     gateway,
     inspect,
     model_server,
