@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from discern.cli import options
 from discern.cli.terminal import Terminal
 
 if TYPE_CHECKING:
