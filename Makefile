@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 CLIENTS := .venv-clients
 PROTOS := src/discern/serving/protocols/protos
 
-.PHONY: demo test lint bench clients protos clean
+.PHONY: demo test lint bench docs distribution converters clients protos clean
 
 demo: $(READY)  ## train, evaluate and use a classifier on scikit-learn's digits
 	$(BIN)/discern demo
@@ -23,6 +23,18 @@ lint: $(READY)  ## style, types, and which room may import which
 bench: $(READY)  ## measure: ours, the machine's limit, a peer, the ratio
 	for file in bench/*.py; do $(BIN)/python $$file || exit 1; done
 
+docs: $(READY)  ## the docs as a site, in site/; a broken link stops it
+	$(BIN)/mkdocs build --strict --quiet
+
+distribution: $(READY)  ## sdist and wheel in dist/, looked at, installed and used in a clean venv
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m build --wheel --outdir dist/direct .
+	DISCERN_DISTRIBUTION=dist $(BIN)/python -m pytest tests/test_distribution.py
+
+converters: $(READY)  ## the environment with TensorFlow that some exports need, in the cache
+	$(BIN)/python -m discern.export.environments
+
 clients: $(CLIENTS)/.ready  ## other servers' own clients, which the tests use where they are
 
 protos: $(READY)  ## compile the protocols' messages
@@ -37,8 +49,8 @@ $(CLIENTS)/.ready: constraints-clients.txt
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,openvino,serve,otel,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,openvino,serve,otel,deploy,docs,dev]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(CLIENTS) demo
+	rm -rf $(VENV) $(CLIENTS) demo dist site

@@ -1,9 +1,12 @@
 """What every room's tests share: a cache of their own, tiny pictures, a tiny graph and model."""
 
-from collections.abc import Callable
+import os
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +24,30 @@ from discern.runtime.engine import create_engine
 LABELS = ("cat", "dog", "fish")
 SIDE, EMBEDDING = 16, 8
 SPEC = PreprocessSpec(SIDE, SIDE)
+
+
+CHROMIUM = (
+    os.environ.get("DISCERN_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+)
+FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-background-networking"),
+    *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),
+    # Pages under a name of their own, and nothing beyond this machine.
+    "--host-resolver-rules=MAP *.example 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+)
+
+
+# Not longer than a module: while it runs, its thread has an event loop and can start no other.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, driven by Playwright; skips where there is none."""
+    api = pytest.importorskip("playwright.sync_api")
+    if not CHROMIUM:
+        pytest.skip("no chromium on this machine (DISCERN_CHROMIUM names one)")
+    with api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield started
+        started.close()
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -47,3 +49,19 @@ def test_frozen_training_loads_no_torch() -> None:
     rooms = ("frozen", "head", "embedding", "backbones", "train")
     code = "\n".join(f"import discern.training.{room}" for room in rooms)
     assert not loaded_by(code) & TORCH
+
+
+def test_nothing_is_reported_to_the_makers_of_onnx_runtime(
+    tmp_path: Path, make_graph: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would leave an identifier of the machine and a queue of events in the user's cache."""
+    for name in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    graph = make_graph()
+    loaded_by(
+        "from pathlib import Path\nfrom discern.runtime.engine import create_engine\n"
+        f"create_engine(Path({str(graph)!r}), 'onnxruntime')"
+    )
+    assert not list((tmp_path / "home").rglob("*onnxruntime*"))

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from discern.errors import DiscernError
     from discern.evaluation import Evaluation, Findings, Metrics, evaluate, find
     from discern.evaluation.comparison import Comparison
+    from discern.export.export import Exported, export_model, verify_export
+    from discern.export.folder import Export, load_export
+    from discern.export.parity import Parity
     from discern.images import PictureLimits, PreprocessSpec
     from discern.model import Model, Verification, load, verify
     from discern.model.explain import Explainer, HeatMap
@@ -36,12 +39,15 @@ __all__ = [
     "DiscernError",
     "Evaluation",
     "Explainer",
+    "Export",
+    "Exported",
     "Findings",
     "FinetuneConfig",
     "HeadConfig",
     "HeatMap",
     "Metrics",
     "Model",
+    "Parity",
     "PictureLimits",
     "Prediction",
     "Predictor",
@@ -57,13 +63,16 @@ __all__ = [
     "compare",
     "create_app",
     "evaluate",
+    "export_model",
     "find",
     "load",
     "load_dataset",
+    "load_export",
     "split_dataset",
     "train",
     "tune",
     "verify",
+    "verify_export",
 ]
 
 _HOMES = {
@@ -72,6 +81,9 @@ _HOMES = {
     "errors": ("DiscernError",),
     "evaluation": ("Evaluation", "Findings", "Metrics", "evaluate", "find"),
     "evaluation.comparison": ("Comparison",),
+    "export.export": ("Exported", "export_model", "verify_export"),
+    "export.folder": ("Export", "load_export"),
+    "export.parity": ("Parity",),
     "images": ("PictureLimits", "PreprocessSpec"),
     "model": ("Model", "Verification", "load", "verify"),
     "model.explain": ("Explainer", "HeatMap"),

@@ -16,6 +16,8 @@ DiscernError
 │   └── WeightsError         its weights cannot be had
 ├── EngineError          an engine is missing or cannot run the graph
 ├── TrainingError        training cannot go on
+├── ExportError          a model cannot be brought into another form
+│   └── ParityError          in that form it does not give the same answers
 ├── OutputError          a result cannot be written
 └── ServingError         a request cannot be answered
     ├── RequestError         it is malformed
@@ -98,6 +100,14 @@ class EngineError(DiscernError):
 
 class TrainingError(DiscernError):
     """Training cannot go on."""
+
+
+class ExportError(DiscernError):
+    """A model cannot be brought into another form."""
+
+
+class ParityError(ExportError):
+    """In its other form, the model does not give the same answers."""
 
 
 class OutputError(DiscernError):

@@ -41,6 +41,10 @@ def check_folder(folder: Path, overwrite: bool, *, mark: str, kind: str) -> None
             raise OutputError(f"{folder} exists. Use --overwrite to replace it, or another -o.")
         if folder.exists() and not (folder / mark).is_file() and not _is_empty(folder):
             raise OutputError(f"{folder} exists and is not {kind}; it is not replaced.")
+        if (folder / ".git").exists():
+            raise OutputError(
+                f"{folder} is a git repository, which is not replaced. Use a folder in it."
+            )
         folder.parent.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder.parent).close()
 

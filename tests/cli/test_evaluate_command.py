@@ -52,3 +52,20 @@ def test_promises(discern: Callable, model: Path) -> None:  # type: ignore[type-
     assert all(Path(case["file"]).is_file() for case in found["doubtful"])
     assert discern("evaluate", model, "photos", "--coverage", "0.999").code == 2
     assert discern("evaluate", model, "photos", "--unknown", "nowhere").code == 2
+
+
+@pytest.mark.usefixtures("photos")
+def test_a_bar_is_held_against_the_lower_end(discern: Callable, model: Path) -> None:  # type: ignore[type-arg]
+    found = json.loads(discern("evaluate", model, "photos", "--json").out)
+    accuracy = found["metrics"]["accuracy"]
+    assert accuracy["low"] < accuracy["value"]  # else the next lines could not tell them apart
+    above = (accuracy["low"] + accuracy["value"]) / 2
+    refused = discern("evaluate", model, "photos", "--at-least", above, "--json")
+    assert refused.code == 1
+    assert "Below the bar: accuracy is" in refused.err
+    assert f"must reach {100 * above:.1f} %" in refused.err
+    assert json.loads(refused.out)["passed"] is False
+    passed = discern("evaluate", model, "photos", "--at-least", accuracy["low"], "--json")
+    assert passed.code == 0, passed.err
+    assert json.loads(passed.out)["passed"] is True
+    assert discern("evaluate", model, "photos", "--at-least", "85").code == 2

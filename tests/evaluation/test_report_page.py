@@ -1,8 +1,6 @@
 """The report in a browser: readable by all, on any screen, in both colour schemes, and on paper."""
 
-import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,10 +24,6 @@ from discern.images import PreprocessSpec
 from discern.model import ModelInfo
 from discern.runtime.speed import Speed
 
-CHROMIUM = (
-    os.environ.get("DISCERN_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-)
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 LABELS = (
     "dress",
     "hat",
@@ -38,17 +32,6 @@ LABELS = (
     "شلوار",
 )
 PICTURES = 3
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api")
-    if not CHROMIUM:
-        pytest.skip("no chromium on this machine (DISCERN_CHROMIUM names one)")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

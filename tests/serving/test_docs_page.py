@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +19,6 @@ from starlette.routing import Mount
 from discern.serving import docs_page
 
 ROOT = "/models/clothes"
-CHROMIUM = Path("/usr/bin/chromium")
 
 
 def make_app() -> FastAPI:
@@ -86,32 +85,22 @@ def address() -> Iterator[str]:
         thread.join()
 
 
-@pytest.mark.skipif(not CHROMIUM.exists(), reason="has no Chromium")
-def test_in_a_browser(address: str) -> None:
-    playwright = pytest.importorskip("playwright.sync_api")
-    host, port = address.split(":")
+def test_in_a_browser(address: str, browser: Any) -> None:
     # Under a name of its own: Swagger UI behaves otherwise on the local host.
-    rules = f"--host-resolver-rules=MAP clothes.example {host}, MAP * ~NOTFOUND"
-    with playwright.sync_playwright() as tools:
-        browser = tools.chromium.launch(
-            executable_path=str(CHROMIUM),
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", rules],
-        )
-        page = browser.new_page()
-        told: list[str] = []
-        asked: list[str] = []
-        page.on(
-            "console", lambda m: told.append(m.text) if m.type in ("error", "warning") else None
-        )
-        page.on("pageerror", lambda error: told.append(str(error)))
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(f"http://clothes.example:{port}{ROOT}/docs")
-        page.locator("#operations-default-picture_picture_get .opblock-summary-control").click()
-        page.get_by_role("button", name="Try it out").click()
-        page.get_by_role("button", name="Execute").click()
-        page.locator(".response-col_status", has_text="200").first.wait_for()
-        page.wait_for_timeout(300)
-        browser.close()
+    port = address.split(":")[1]
+    page = browser.new_page()
+    told: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda m: told.append(m.text) if m.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: told.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"http://clothes.example:{port}{ROOT}/docs")
+    page.locator("#operations-default-picture_picture_get .opblock-summary-control").click()
+    page.get_by_role("button", name="Try it out").click()
+    page.get_by_role("button", name="Execute").click()
+    page.locator(".response-col_status", has_text="200").first.wait_for()
+    page.wait_for_timeout(300)
+    page.close()
     assert told == []
     ours = f"http://clothes.example:{port}{ROOT}/"
     here = (ours, "data:", "blob:")

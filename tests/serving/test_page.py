@@ -7,7 +7,6 @@ What it answers is written into the picture, after the end of the PNG, or into t
 
 import base64
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -356,28 +355,7 @@ def server() -> Iterator[StandIn]:
 
 # --- in a browser ---
 
-CHROMIUM = (
-    os.environ.get("DISCERN_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-)
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-]
 ANSWERED = "[data-phase=answered]"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api")
-    if not CHROMIUM:
-        pytest.skip("no chromium on this machine (DISCERN_CHROMIUM names one)")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 Visit = Callable[..., Any]

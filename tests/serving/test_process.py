@@ -223,6 +223,29 @@ def test_over_tls(served: Path, config: Path, tmp_path: Path, pictures: list[Pat
     assert "served at https://127.0.0.1" in err
 
 
+@pytest.mark.parametrize(
+    ("proxies", "statuses"), [("127.0.0.1", [200, 200]), ("10.0.0.0/8", [200, 429])]
+)
+def test_whom_a_proxy_asks_for(
+    served: Path, tmp_path: Path, pictures: list[Path], proxies: str, statuses: list[int]
+) -> None:
+    config = tmp_path / "proxied.toml"
+    config.write_text(f"[access]\nrate = 0.001\nburst = 1\nproxies = ['{proxies}']\n")
+    running = Running("serve", served, "--config", config).wait()
+    data, found = pictures[0].read_bytes(), []
+    for client in ("192.0.2.1", "192.0.2.2"):
+        headers = {"Content-Type": "image/png", "X-Forwarded-For": client}
+        url = f"http://127.0.0.1:{running.port}/predict"
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, data, headers)) as answer:
+                found.append(answer.status)
+        except urllib.error.HTTPError as exc:
+            found.append(exc.code)
+            exc.close()
+    running.stop()
+    assert found == statuses
+
+
 def test_half_a_certificate_is_refused(served: Path, tmp_path: Path) -> None:
     server = Running("serve", served, "--tls-cert", tmp_path / "cert.pem")
     _, err = server.process.communicate(timeout=30)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from discern.alone import only_writer
 from discern.config import SplitConfig, TrainConfig
 from discern.data import Dataset, load_dataset
 from discern.errors import ConfigError, DatasetError, DiscernError, OutputError, TrainingError
@@ -165,6 +166,16 @@ def test_an_output_that_exists(dataset: Dataset, config: TrainConfig, tmp_path: 
     (tmp_path / "notes" / "diary.txt").touch()
     with pytest.raises(OutputError, match="not a model folder"):
         train(dataset, tmp_path / "notes", config, overwrite=True)
+
+
+def test_two_at_once_do_not_share_an_output(
+    dataset: Dataset, config: TrainConfig, tmp_path: Path
+) -> None:
+    with only_writer(tmp_path / "model"):
+        with pytest.raises(OutputError, match="another process is making it"):
+            train(dataset, tmp_path / "model", config)
+        assert train(dataset, tmp_path / "other", config).info.labels
+    assert train(dataset, tmp_path / "model", config).info.labels
 
 
 def test_a_full_disk_leaves_nothing_behind(

@@ -11,8 +11,10 @@ from discern.cli import (
     api_key,
     compare,
     demo,
+    deploy,
     evaluate,
     explain,
+    export,
     gateway,
     inspect,
     model_server,
@@ -41,10 +43,12 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("explain")(explain.explain)
 app.command("verify")(verify.verify)
+app.command("export", cls=export.WithForms)(export.export)
 app.command("serve")(serve.serve)
 app.command("model-server")(model_server.model_server)
 app.command("gateway")(gateway.gateway)
 app.command("api-key")(api_key.api_key)
+app.add_typer(deploy.app, name="deploy")
 
 
 def _version(wanted: bool) -> None:

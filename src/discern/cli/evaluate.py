@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from discern.cli import options
+from discern.cli.exit_codes import WORK_FAILED
 from discern.cli.output_file import output_file
 from discern.cli.terminal import Terminal
 from discern.errors import OutputError
@@ -38,6 +39,15 @@ def evaluate(
         list[Path] | None,
         typer.Option(help="A folder of pictures that are certainly none of the classes."),
     ] = None,
+    at_least: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Exit 1 unless accuracy is at least this beyond chance, such as 0.85: the lower "
+            "end of its 95 % interval.",
+        ),
+    ] = 0.0,
     coverage: options.Coverage = None,
     engine: options.Engine = "auto",
     precision: options.Precision = "auto",
@@ -101,7 +111,23 @@ def evaluate(
                 file.write(made[name].decode())
     for line in _remarks(evaluation):
         terminal.say(line)
-    terminal.result(_summary(evaluation, findings, outputs), _document(evaluation, findings))
+    passed = evaluation.metrics.accuracy.low >= at_least
+    document = {"at_least": at_least, "passed": passed, **_document(evaluation, findings)}
+    terminal.result(_summary(evaluation, findings, outputs), document)
+    if not passed:
+        terminal.say(_below(evaluation.metrics, at_least))
+        raise typer.Exit(WORK_FAILED)
+
+
+def _below(metrics: "Metrics", bar: float) -> str:
+    """Why it failed. The bar is held against the interval's lower end: against the accuracy
+    itself, nearly every second model that is just below the bar would pass by luck.
+    """
+    return (
+        f"Below the bar: accuracy is {metrics.accuracy} on {metrics.n} pictures, and the lower end "
+        f"of its interval must reach {100 * bar:.1f} %.\n"
+        "Train a better model, or score more pictures: the interval narrows."
+    )
 
 
 def _name(data: str) -> str:

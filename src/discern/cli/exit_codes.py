@@ -6,6 +6,7 @@ from discern.errors import (
     DatasetError,
     DiscernError,
     EngineError,
+    ExportError,
     ModelError,
     OutputError,
     PictureError,
@@ -21,6 +22,7 @@ EXIT_CODES: dict[type[DiscernError], int] = {
     ConfigError: WRONG_INPUT,
     DatasetError: WRONG_INPUT,
     EngineError: WRONG_INPUT,
+    ExportError: WORK_FAILED,
     ModelError: WRONG_INPUT,
     OutputError: WRONG_INPUT,
     PictureError: WRONG_INPUT,
@@ -30,19 +32,23 @@ EXIT_CODES: dict[type[DiscernError], int] = {
 }
 
 # Packages that only some commands need, and the extra that brings each.
-EXTRAS = dict.fromkeys(
-    (
-        *("joblib", "onnx", "onnxscript", "optuna", "safetensors", "sklearn"),
-        "threadpoolctl",
-        *("timm", "torch", "torchvision"),
-    ),
-    "train",
-) | dict.fromkeys(
-    (
-        *("fastapi", "fastapi_offline", "google", "grpc", "h11", "httptools"),
-        *("prometheus_client", "python_multipart", "starlette", "uvicorn"),
-    ),
-    "serve",
+EXTRAS = (
+    dict.fromkeys(
+        (
+            *("joblib", "onnx", "onnxscript", "optuna", "safetensors", "sklearn"),
+            "threadpoolctl",
+            *("timm", "torch", "torchvision"),
+        ),
+        "train",
+    )
+    | dict.fromkeys(
+        (
+            *("fastapi", "fastapi_offline", "google", "grpc", "h11", "httptools"),
+            *("prometheus_client", "python_multipart", "starlette", "uvicorn"),
+        ),
+        "serve",
+    )
+    | {"jinja2": "deploy"}
 )
 
 

@@ -1,35 +1,95 @@
-"""`discern verify`: does the model still give the answers it was saved with?"""
+"""`discern verify`: does a model, or an export, still give the answers it was saved with?"""
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from discern.cli import options
 from discern.cli.exit_codes import WORK_FAILED
 from discern.cli.terminal import Terminal
+from discern.errors import ConfigError
 
 if TYPE_CHECKING:
+    from discern.export.parity import Parity
     from discern.model import Verification
 
 
 def verify(
-    model: Annotated[Path, typer.Argument(help="A model folder.")],
+    model: Annotated[Path, typer.Argument(help="A model folder, or an export.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="For an export: the data it was proved on, to prove it on them again.",
+            rich_help_panel=options.DATA,
+        ),
+    ] = None,
     engine: options.Engine = "auto",
     precision: options.Precision = "f32",
+    layout: options.Layout = None,
+    image_column: options.ImageColumn = None,
+    label_column: options.LabelColumn = None,
+    images: options.Images = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Check a model folder's hashes, and its answers on its reference pictures."""
+    """Check the hashes of a model folder or an export, and its answers on reference pictures."""
+    from discern.export.folder import is_export
+
+    terminal = Terminal(as_json, quiet)
+    if is_export(model):
+        if (engine, precision) != ("auto", "f32"):
+            raise ConfigError("An export runs in its own runtime. Leave out --engine, --precision.")
+        columns = {"layout": layout, "image_column": image_column, "label_column": label_column}
+        passed = _verify_export(model, data, columns | {"images": images}, terminal)
+    elif data is not None:
+        raise ConfigError(
+            "--data is for exports. A model is scored by: discern evaluate MODEL DATA"
+        )
+    else:
+        passed = _verify_model(model, engine, precision, terminal)
+    if not passed:
+        raise typer.Exit(WORK_FAILED)
+
+
+def _verify_model(folder: Path, engine: str, precision: str, terminal: Terminal) -> bool:
     from discern.model import load
     from discern.model import verify as verify_model
 
-    verification = verify_model(load(model), engine=engine, precision=precision)
+    verification = verify_model(load(folder), engine=engine, precision=precision)
     document = asdict(verification) | {"passed": verification.passed}
-    Terminal(as_json, quiet).result(_summary(verification), document)
-    if not verification.passed:
-        raise typer.Exit(WORK_FAILED)
+    terminal.result(_summary(verification), document)
+    return verification.passed
+
+
+def _verify_export(
+    folder: Path, data: Path | None, columns: dict[str, Any], terminal: Terminal
+) -> bool:
+    from discern.data import load_dataset
+    from discern.export.export import verify_export
+    from discern.export.folder import load_export
+
+    dataset = load_dataset(data, **columns) if data else None
+    parity = verify_export(load_export(folder), dataset, progress=terminal)
+    terminal.result(_told(parity), parity.to_dict())
+    return parity.passed
+
+
+def _told(parity: "Parity") -> str:
+    from discern.export.usage import proved
+
+    if parity.passed:
+        return f"Verified: every hash, and the answers of {parity.form}:\n{proved(parity)}"
+    worst = parity.worst
+    return "\n".join(
+        [
+            "Not verified:",
+            *(f"  {failure}" for failure in parity.failures),
+            f"  the worst is {worst.picture}: expected {worst.source}, got {worst.exported}, "
+            f"|Δp| {worst.difference:.2g}",
+        ]
+    )
 
 
 def _summary(verification: "Verification") -> str:

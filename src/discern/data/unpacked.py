@@ -5,6 +5,7 @@ names they have there; `index.csv` with their labels, splits and groups; and `un
 which says what it all was made of. It appears whole or not at all. Deleting it costs time only.
 """
 
+import contextlib
 import csv
 import errno
 import hashlib
@@ -23,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from discern.alone import alone
 from discern.config import cache_dir
 from discern.data.dataset import Dataset, Row
 from discern.data.listing import unreadable
@@ -121,7 +123,7 @@ def keep(origin: Origin, write: Callable[[Path], Notes]) -> Unpacked:
     """
     folder = cache_dir() / "unpacked" / origin.key
     if not (folder / MARK).is_file():
-        with _into(folder, origin), _alone(folder):
+        with _into(folder, origin), alone(_lock(folder)):
             if not (folder / MARK).is_file():  # another may have written it in the meantime
                 _make(folder, origin, write)
     notes = json.loads((folder / MARK).read_text(encoding="utf-8"))["notes"]
@@ -222,29 +224,15 @@ def _into(folder: Path, origin: Origin) -> Iterator[None]:
         ) from exc
 
 
-@contextmanager
-def _alone(folder: Path, *, wait: bool = True) -> Iterator[bool]:
-    """Whether no other process writes this folder; `wait` until it is so.
-
-    The lock ends with its process.
-    """
-    with folder.with_name(f"{folder.name}.lock").open("w") as file:
-        try:
-            import fcntl
-        except ModuleNotFoundError:  # Windows has no such locks
-            yield wait
-            return
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-
-
 def _clear_killed(unpacked: Path) -> None:
     """Remove what killed processes left, of whatever they were unpacking."""
     for stage in unpacked.glob(".*.saving"):
-        with _alone(unpacked / stage.stem[1:], wait=False) as dead:
-            if dead:
-                shutil.rmtree(stage, ignore_errors=True)
+        with (
+            contextlib.suppress(BlockingIOError),  # it lives
+            alone(_lock(unpacked / stage.stem[1:]), wait=False),
+        ):
+            shutil.rmtree(stage, ignore_errors=True)
+
+
+def _lock(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.lock")

@@ -1,6 +1,6 @@
 """The comparison as one page of HTML that needs nothing else, and as a table for other programs.
 
-The page's frame and style are `comparison.html.template`; here is what fills it.
+Its body and style are `comparison.html.template` and `comparison.css`; here is what fills it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from discern.evaluation.comparison import (
     significant,
 )
 from discern.evaluation.comparison_chart import accuracy_over_latency
+from discern.evaluation.frame import framed
 from discern.evaluation.markup import count, percent, text
 from discern.evaluation.metrics import Metrics
 
@@ -42,8 +43,8 @@ COLUMNS = {
 
 def render_comparison(comparison: Comparison, *, title: str, facts: Mapping[str, str]) -> str:
     """The page. `facts` (data, mode, seed, …) are listed as they come; all text is escaped."""
-    template = files(__package__).joinpath("comparison.html.template").read_text("utf-8")
-    return Template(template).substitute(
+    here = files(__package__)
+    body = Template((here / "comparison.html.template").read_text("utf-8")).substitute(
         title=text(title),
         name=_breakable(comparison.taken.backbone),
         reason=text(comparison.reason),
@@ -58,6 +59,8 @@ def render_comparison(comparison: Comparison, *, title: str, facts: Mapping[str,
         failures=_failures(comparison.failures),
         facts=_pairs(facts),
     )
+    style = (here / "comparison.css").read_text("utf-8")
+    return framed(title=text(title), body=body, style=style)
 
 
 def comparison_csv(comparison: Comparison) -> str:

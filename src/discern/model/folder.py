@@ -47,28 +47,34 @@ def load_info(folder: Path) -> ModelInfo:
     info = read_info(folder / INFO)
     if GRAPH not in info.files:
         raise ModelDamagedError(f"{folder / INFO}: has no hash of {GRAPH}. {RESTORE}")
-    for name, expected in info.files.items():
+    check_hashes(folder, info.files)
+    return info
+
+
+def check_hashes(folder: Path, files: Mapping[str, str]) -> None:
+    """ModelDamagedError, naming the file, where one is missing or has another sha256."""
+    for name, expected in files.items():
         try:
-            actual = _sha256(folder / name)
+            actual = sha256_of(folder / name)
         except FileNotFoundError as exc:
             raise ModelDamagedError(f"{folder / name}: is missing. {RESTORE}") from exc
         except OSError as exc:
             raise ModelDamagedError(f"{folder / name}: cannot be read ({exc.strerror}).") from exc
         if actual != expected:
             raise ModelDamagedError(f"{folder / name}: has changed since it was written. {RESTORE}")
-    return info
 
 
 def _fill(stage: Path, info: ModelInfo, files: Mapping[str, bytes | Path]) -> ModelInfo:
     """Write these files and a `model.json` that knows them and what is there already."""
     for name, content in files.items():
         add_file(stage / name, content)
-    hashes = dict(info.files) | {name: _sha256(stage / name) for name in files}
+    hashes = dict(info.files) | {name: sha256_of(stage / name) for name in files}
     info = replace(info, files=dict(sorted(hashes.items())))
     add_file(stage / INFO, info.to_json().encode())
     return info
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -92,7 +92,7 @@ def _from_plain(values: Mapping[str, Any]) -> ModelInfo:
     if not isinstance(known["preprocess"], dict):
         raise TypeError("preprocess is not a table of settings")
     known["preprocess"] = PreprocessSpec.from_dict(known["preprocess"])
-    _check_files(known.get("files", {}))
+    check_names(known.get("files", {}))
     return ModelInfo(**known)
 
 
@@ -107,7 +107,7 @@ def _names(key: str, value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _check_files(files: Any) -> None:
+def check_names(files: Any) -> None:
     """Refuse names that lead out of the folder; the file may come from anywhere."""
     if not isinstance(files, dict):
         raise TypeError("files is not a table of names and hashes")

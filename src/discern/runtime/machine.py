@@ -6,13 +6,16 @@ import platform
 from functools import cache
 from pathlib import Path
 
+LAMBDA_MB_A_CORE = 1769  # Lambda hands out processors by memory
+
 
 @cache
 def cores() -> int:
-    """Cores this process may use: its CPU affinity, cut by the container's quota if it has one."""
+    """Cores this process may use: its CPU affinity, cut by the container's quota if it has one,
+    or by a Lambda function's share."""
     affinity = getattr(os, "sched_getaffinity", None)
     allowed = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return max(1, min(allowed, _quota() or allowed))
+    return max(1, min(allowed, _quota() or allowed, _lambda_share() or allowed))
 
 
 def _quota() -> int | None:
@@ -22,6 +25,15 @@ def _quota() -> int | None:
     except (OSError, ValueError):
         return None
     return None if limit == "max" else max(1, int(limit) // int(period))
+
+
+def _lambda_share() -> int | None:
+    """Whole cores of a Lambda function, which sees more than it gets; None elsewhere.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
+    """
+    memory = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+    return max(1, int(memory) // LAMBDA_MB_A_CORE) if memory else None
 
 
 @cache

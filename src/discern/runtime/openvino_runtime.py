@@ -64,6 +64,9 @@ class OpenVinoEngine:
         self._names = [output.get_any_name() for output in self._compiled.outputs]
         shapes = {each.get_any_name(): each.partial_shape for each in self._compiled.inputs}
         self._inputs = list(shapes)
+        # The binding makes a table of types at its first use. Two threads that make it at once
+        # wait for each other for ever, one for Python's lock, one for the table's.
+        self._compiled.inputs[0].get_element_type().to_dtype()
         self.metadata_size = shapes[METADATA][1].get_length() if METADATA in shapes else 0
         self._own = threading.local()  # an infer request belongs to one thread
 

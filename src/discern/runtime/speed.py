@@ -54,9 +54,10 @@ def measure_speed(
         )
 
     quick = opened("latency")
-    times = _latencies(_answering(quick, spec, pictures, at_once=1), seconds)  # [n] seconds
+    times = latencies(answering(quick, spec, pictures, at_once=1), seconds)  # [n] seconds
     busy = opened("throughput")
-    rate = _rate(_answering(busy, spec, pictures, busy.batch_size), seconds) * busy.batch_size
+    every_core = answering(busy, spec, pictures, busy.batch_size)
+    rate = answers_a_second(every_core, seconds) * busy.batch_size
     return Speed(
         latency_ms=1000 * float(np.median(times)),
         p95_ms=1000 * float(np.quantile(times, 0.95)),
@@ -70,9 +71,11 @@ def measure_speed(
 Answer = Callable[[int], object]  # answers the k-th of an endless row of batches
 
 
-def _answering(
+def answering(
     engine: Engine, spec: PreprocessSpec, pictures: Sequence[bytes], at_once: int
 ) -> Answer:
+    """The work to be timed: from `at_once` encoded pictures to outputs, in an endless row."""
+
     def answer(k: int) -> object:
         batch = (pictures[i % len(pictures)] for i in range(k * at_once, (k + 1) * at_once))
         return engine.run(np.stack([to_pixels(picture, spec) for picture in batch]))
@@ -80,7 +83,7 @@ def _answering(
     return answer
 
 
-def _latencies(answer: Answer, seconds: float) -> list[float]:
+def latencies(answer: Answer, seconds: float) -> list[float]:
     """Seconds that each of some answers took, one after the other."""
     for k in range(WARM_UP):
         answer(k)
@@ -92,7 +95,7 @@ def _latencies(answer: Answer, seconds: float) -> list[float]:
     return times
 
 
-def _rate(answer: Answer, seconds: float) -> float:
+def answers_a_second(answer: Answer, seconds: float) -> float:
     """Answers a second with every core giving them."""
     answer(0)
     workers = machine.cores()

@@ -6,6 +6,7 @@ which is what keeps an overloaded server answering.
 
 import asyncio
 import logging
+import math
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -102,7 +103,8 @@ class Door:
         headers = dict(scope["headers"])
         path = _below_root(scope)
         visit = Visit(scope, request_id(headers), path, time.monotonic(), headers=headers)
-        scope["deadline"] = visit.started + self._settings.limits.seconds
+        latest = scope.get("deadline", math.inf)  # Lambda's own
+        scope["deadline"] = min(visit.started + self._settings.limits.seconds, latest)
         scope["visit"] = visit
         return visit
 

@@ -20,7 +20,6 @@ class Listen:
     root_path: str = ""
     certificate: Path | None = None
     key: Path | None = None
-    trusted_proxies: str = "127.0.0.1"
     processes: int = 1
 
     @property

@@ -15,7 +15,7 @@ from discern.model.interpreter import Interpreter
 from discern.model.reference import FOLDER
 from discern.model.verify import check_answers
 from discern.runtime import Prediction, Predictor
-from discern.runtime.engine import Engine, Images, Metadata, Outputs
+from discern.runtime.engine import Engine, Goal, Images, Metadata, Outputs
 from discern.runtime.pipeline import to_pixels, unstacked
 from discern.serving.batcher import Batcher
 from discern.serving.facts import NOTHING, Given, as_request, check_rows, row_of
@@ -141,10 +141,23 @@ def check_pixels(images: Images, info: ModelInfo) -> None:
 
 
 class Opener:
-    """Makes servables that share this process's threads."""
+    """Makes servables that share this process's threads.
 
-    def __init__(self, workers: Workers, settings: ServeSettings, metrics: Metrics) -> None:
+    `alone` is for a process that has one picture at a time, and that somebody waits for while it
+    starts (Lambda): all cores share a picture's work, and one reference picture is checked, not
+    all.
+    """
+
+    def __init__(
+        self,
+        workers: Workers,
+        settings: ServeSettings,
+        metrics: Metrics,
+        alone: bool = False,
+    ) -> None:
         self._workers, self._settings, self._metrics = workers, settings, metrics
+        self._goal: Goal = "latency" if alone else "throughput"
+        self._checked = 1 if alone else None
 
     def open(
         self, name: str, version: str, folder: Path, how: ModelSettings = ModelSettings()
@@ -157,8 +170,10 @@ class Opener:
         model = load(folder)
         files, limits = visible_files(model), self._settings.limits.of_pictures()
         # The limits are for requests; the model's own pictures are taken as they are.
-        predictor = model.predictor(engine=how.engine, precision=how.precision, device=how.device)
-        _verify(model, predictor)
+        predictor = model.predictor(
+            engine=how.engine, precision=how.precision, device=how.device, goal=self._goal
+        )
+        _verify(model, predictor, self._checked)
         servable = LocalServable(
             name,
             version,
@@ -197,8 +212,8 @@ def visible_files(model: Model) -> Mapping[str, bytes]:
     return files
 
 
-def _verify(model: Model, predictor: Predictor) -> None:
-    verification = check_answers(model, predictor)
+def _verify(model: Model, predictor: Predictor, pictures: int | None) -> None:
+    verification = check_answers(model, predictor, pictures)
     if not verification.checks:
         raise ModelDamagedError(
             f"{model.path}: has no reference pictures to be verified on. Train or copy it again."

@@ -2,7 +2,14 @@
 
 import os
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, multiprocess
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    multiprocess,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from discern import __version__
@@ -22,6 +29,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)  # memory, cores, open files
         build = Gauge(
             "discern_build_info",
             "The version running.",
@@ -107,8 +115,11 @@ class Metrics:
         self._unknown.labels(model, version).inc()
 
     def loaded(self, model: str, version: str) -> None:
-        """A version is served from now on."""
+        """A version is served from now on; its counts begin at 0, so that the first one shows."""
         self._models.labels(model, version).set(1)
+        self._pictures.labels(model, version)
+        self._unknown.labels(model, version)
+        self._failures.labels(model)
 
     def unloaded(self, model: str, version: str) -> None:
         """A version is not served any more."""

@@ -20,7 +20,7 @@ from discern.serving.listening import GrpcListen, Listen
 
 log = logging.getLogger("discern.serving")
 
-KEEP_ALIVE_SECONDS = 75  # longer than load balancers keep theirs, so that they close first
+KEEP_ALIVE_SECONDS = 620  # load balancers keep theirs up to 600, and must close first
 
 
 def run(
@@ -149,7 +149,7 @@ def _config(app: ASGIApp, parts: Parts, listen: Listen) -> uvicorn.Config:
         root_path=listen.root_path,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(parts.settings.drain_seconds),
-        forwarded_allow_ips=listen.trusted_proxies,
+        forwarded_allow_ips=list(parts.settings.access.proxies),
         ssl_certfile=listen.certificate,
         ssl_keyfile=listen.key,
     )

@@ -1,7 +1,9 @@
 """How a server behaves: what a request may cost, who may ask, which URLs are fetched."""
 
 from dataclasses import dataclass
+from ipaddress import ip_network
 
+from discern.errors import ConfigError
 from discern.images import PictureLimits
 from discern.runtime.machine import cores
 from discern.serving.fetch import FetchSettings
@@ -47,6 +49,17 @@ class AccessSettings:
     rate: float | None = None  # requests a second, for each key, or each address without keys
     burst: int = 20  # requests that may come at once before the rate counts
     origins: tuple[str, ...] = ()  # web pages of other hosts that may call from a browser (CORS)
+    proxies: tuple[str, ...] = ("127.0.0.1",)  # addresses and networks whose X-Forwarded-For counts
+
+    def __post_init__(self) -> None:
+        for proxy in self.proxies:
+            try:
+                ip_network(proxy)
+            except ValueError as exc:
+                raise ConfigError(
+                    f"access.proxies: {proxy!r} is no address and no network ({exc}). "
+                    'Write "10.0.0.7" or "10.0.0.0/8".'
+                ) from exc
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,7 @@ import logging
 import os
 import shutil
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,19 +65,6 @@ def open_study(
 def _started(storage: JournalStorage) -> int:
     """How many trials any process has begun."""
     return sum(len(storage.get_all_trials(s._study_id)) for s in storage.get_all_studies())
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Wait until no other process is past this point; the lock ends with its process."""
-    with (folder / "end.lock").open("w") as file:
-        try:
-            import fcntl
-        except ModuleNotFoundError:  # Windows has no such locks
-            yield
-            return
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def own(trial: optuna.Trial) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from discern.alone import only_writer
 from discern.config import TrainConfig
 from discern.data import Dataset, require_trainable, split_dataset
 from discern.errors import TrainingError
@@ -47,17 +48,18 @@ def train(
     output, started = Path(output), time.monotonic()
     require_sensible(config)
     deadline = None if config.budget is None else started + config.budget
-    check_output(output, overwrite)
-    dataset = split_dataset(dataset, config.split)
-    require_trainable(dataset)
-    progress.say(f"{dataset.root}: {dataset.source}. {_described(dataset)}")
-    outcome = fit(dataset, output, config, progress, deadline)
-    _say_failures(outcome.failures, progress)
-    seconds = time.monotonic() - started
-    model = write_model(
-        dataset, output, config, outcome, seconds, overwrite=overwrite, progress=progress
-    )
-    shutil.rmtree(training_folder(output), ignore_errors=True)
+    with only_writer(output):
+        check_output(output, overwrite)
+        dataset = split_dataset(dataset, config.split)
+        require_trainable(dataset)
+        progress.say(f"{dataset.root}: {dataset.source}. {_described(dataset)}")
+        outcome = fit(dataset, output, config, progress, deadline)
+        _say_failures(outcome.failures, progress)
+        seconds = time.monotonic() - started
+        model = write_model(
+            dataset, output, config, outcome, seconds, overwrite=overwrite, progress=progress
+        )
+        shutil.rmtree(training_folder(output), ignore_errors=True)
     return model
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from discern.alone import alone
 from discern.config import TrainConfig
 from discern.data import Dataset, require_trainable, split_dataset
 from discern.errors import DiscernError, TrainingError
@@ -36,7 +37,6 @@ from discern.training.search_space import (
 from discern.training.sensible import require_sensible
 from discern.training.study import (
     DEFAULTS,
-    alone,
     bury_killed,
     counted,
     finished,
@@ -106,7 +106,7 @@ def tune(
     try_out = _frozen_try(dataset, progress) if frozen else _network_try(dataset, folder, progress)
     search = _Search(study, folder, try_out, space, config, progress)
     search.run(trials, None if budget is None else started + budget)
-    with alone(folder):
+    with alone(folder / "end.lock"):
         if made := _made_by_another(study, output):
             return made
         return _finished(study, dataset, output, config, overwrite, progress, started)

@@ -1,4 +1,4 @@
-"""The page: its sections in their order, in the frame of `page.html.template`.
+"""The page: its sections in their order, in the body of `page.html.template`.
 
 A new part of the report is one more function that returns a `Section`, or None where its data is
 missing.
@@ -12,6 +12,7 @@ from string import Template
 
 from discern.evaluation.evaluate import Evaluation
 from discern.evaluation.findings import Findings
+from discern.evaluation.frame import framed
 from discern.evaluation.markup import text
 from discern.evaluation.report.beside import beside_the_picture
 from discern.evaluation.report.calibration import calibration
@@ -92,13 +93,19 @@ def _present(*sections: Section | None) -> list[Section]:
 
 
 def _page(title: str, evaluation: Evaluation, sections: Sequence[Section]) -> str:
-    template = files(__package__).joinpath("page.html.template").read_text("utf-8")
+    here = files(__package__)
     links = "".join(
         f'<li><a href="#{section.id}">{text(section.short)}</a></li>' for section in sections
     )
-    return Template(template).substitute(
+    body = Template((here / "page.html.template").read_text("utf-8")).substitute(
         title=text(title),
         headline=headline(evaluation),
         contents=links,
         sections="\n".join(map(str, sections)),
+    )
+    return framed(
+        title=text(title),
+        body=body,
+        style=(here / "page.css").read_text("utf-8"),
+        script=(here / "contents.js").read_text("utf-8"),
     )

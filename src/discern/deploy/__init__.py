@@ -1,0 +1,1 @@
+"""Plain files that put a model where people run things; nothing here talks to a cloud."""

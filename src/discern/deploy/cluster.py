@@ -1,0 +1,48 @@
+"""What EKS and GKE share: the Kubernetes target in one overlay, scripts, Terraform, a README."""
+
+from pathlib import Path
+
+from discern.deploy.kubernetes import kubernetes_files
+from discern.deploy.rendering import README, Files, rendered
+from discern.deploy.subject import Subject
+from discern.deploy.terraform import terraform_files
+
+_IMAGES = ("gateway", "model-server")
+_MANIFESTS_README = "KUBERNETES.md"
+_TO_FILL_IN = "CHANGE-ME"  # what the Kubernetes target leaves for the bucket's name
+
+
+def cluster_files(
+    cloud: str, subject: Subject, bucket: str, wheel: Path | None, **place: str
+) -> Files:
+    """The files of one cloud, "eks" or "gke".
+
+    `bucket` is a URL such as "s3://models", or "" for models in images; `place` is where the cloud
+    has its things: region, registry and the like, as its templates ask for them.
+    """
+    manifests = _manifests(cloud, subject, bucket, wheel)
+    values = {
+        "name": subject.name,
+        "namespace": subject.name,
+        "service_account": f"{subject.name}-model-server",
+        "overlay": f"overlays/{cloud}",
+        "registry": subject.registry.rstrip("/"),
+        "registry_prefix": subject.registry,
+        "tag": subject.tag,
+        "images": _IMAGES,
+        "bucket": bucket.partition("://")[2],
+        "reference": f"{subject.repository}/reference/{subject.model.references[0].name}",
+        "object_path": f"{subject.name}/{subject.tag}",
+        "repository": subject.repository,
+        **place,
+    }
+    return {**manifests, **rendered(cloud, **values), **terraform_files(cloud, **values)}
+
+
+def _manifests(cloud: str, subject: Subject, bucket: str, wheel: Path | None) -> Files:
+    """The Kubernetes target, with the bucket's name filled in; its README is not the first here."""
+    source = "object-store" if bucket else "image"
+    files = dict(kubernetes_files(subject, model_from=source, wheel=wheel))
+    overlay = f"overlays/{cloud}/kustomization.yaml"
+    files[overlay] = str(files[overlay]).replace(_TO_FILL_IN, bucket.partition("://")[2])
+    return files | {_MANIFESTS_README: files[README]}
