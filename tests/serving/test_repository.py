@@ -694,6 +694,6 @@ def test_200_reloads_under_load_fail_no_request_and_keep_no_memory(
                 done.set()
             assert min(client.result() for client in clients) > 0
             assert grown < 8, f"{grown:.1f} MiB in 100 reloads"
-        assert b"discern_model_load_failures_total{" not in metrics.text()
+        assert b'discern_model_load_failures_total{model="pets"} 0.0' in metrics.text()
 
     run(scenario)

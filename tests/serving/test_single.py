@@ -191,7 +191,7 @@ def test_a_single_model_from_start_to_stop(
         assert b'discern_model_info{model="my-model",version="1"} 1.0' in metrics.text()
         await single.stop()
         assert not single.ready
-        assert b"my-model" not in metrics.text()
+        assert b"discern_model_info{" not in metrics.text()
         await single.stop()
 
     asyncio.run(scenario())

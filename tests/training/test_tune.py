@@ -6,14 +6,17 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from discern.config import HeadConfig, TrainConfig
 from discern.data import Dataset
 from discern.errors import ConfigError, OutputError
+from discern.progress import SILENT
+from discern.training.held_out import HeldOut
 from discern.training.search_space import Range
 from discern.training.study import counted, open_study, study_folder
-from discern.training.tune import Tuning, tune
+from discern.training.tune import Tuning, _Search, tune
 
 SPACE = {"head.c": Range(1e-4, 1.0, log=True), "head.class_weights": ("none", "balanced")}
 
@@ -109,6 +112,20 @@ def test_networks_are_tuned_too(dataset: Dataset, tmp_path: Path, config: TrainC
     assert tuning.tried == 2
     assert tuning.model.info.training["mode"] == "finetune"
     assert [gain.on for gain in tuning.gains] == ["held-out answers"]
+
+
+def test_defaults_that_two_tried_at_once_are_both_kept(tmp_path: Path, quick: TrainConfig) -> None:
+    """What is not better is forgotten, but what the best is set beside must stay."""
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 3, 60)
+    logits = (2 * np.eye(3)[truth] + rng.normal(size=(60, 3))).astype(np.float32)
+    ones = np.ones(60, np.float32)
+    held = HeldOut(np.arange(60), truth, logits, ones, logits)
+    study = open_study(tmp_path, {}, 0, overwrite=False)
+    search = _Search(study, tmp_path, lambda _config, _told: held, SPACE, quick, SILENT)
+    for values in ({}, {}, {"head.c": 0.1}):
+        search._done(study.ask(), values, held)
+    assert sorted(path.name for path in tmp_path.glob("*.npz")) == ["0.npz", "1.npz"]
 
 
 @pytest.mark.usefixtures("backbone")

@@ -166,7 +166,8 @@ class _Search:
         loss, best = _loss(held), min((t.value or 0.0 for t in finished(self.study)), default=None)
         keep(self.folder, trial.number, held)  # before it counts: a kill between repeats the trial
         self.study.tell(trial, loss)
-        if best is not None and loss >= best:
+        # The best is set beside the defaults in the end; two processes may both have tried them.
+        if values and best is not None and loss >= best:
             forget(self.folder, trial.number)
         else:
             self.progress.say(f"Trial {trial.number}: log loss {loss:.4f} {_in_words(values)}")
