@@ -68,7 +68,7 @@ def test_what_cannot_be_had(requirements: Path, cache: Path) -> None:
 
 def test_pins_are_whole() -> None:
     pins = pinned("tensorflow")
-    assert {"tensorflow-cpu", "onnx2tf", "ai-edge-litert", "ai-edge-quantizer"} <= pins.keys()
+    assert {"tensorflow-cpu", "onnx", "ai-edge-litert", "ai-edge-quantizer"} <= pins.keys()
     assert all(pins.values())
 
 

@@ -37,7 +37,7 @@ def converted(name: str, model: Model, folder: Path) -> Path:
     before = hashlib.sha256(model.graph.read_bytes()).digest()
     pictures = model.reference_pixels() if form.precision == "int8" else None
     form.convert(Conversion(model, graph, pictures))
-    assert hashlib.sha256(model.graph.read_bytes()).digest() == before  # onnx2tf likes to write
+    assert hashlib.sha256(model.graph.read_bytes()).digest() == before
     return graph
 
 
@@ -94,3 +94,16 @@ def test_what_cannot_be_converted_is_said(model_folder: Path, tmp_path: Path) ->
     model.graph.write_bytes(b"no graph")
     with pytest.raises(ExportError, match="saved-model: the graph cannot be converted"):
         BY_NAME["saved-model"].convert(Conversion(model, tmp_path / "1", None))
+
+
+@environment
+def test_an_operation_that_is_not_known(model_folder: Path, tmp_path: Path) -> None:
+    import onnx
+
+    model = load(model_folder)
+    graph = onnx.load(model.graph)
+    next(node for node in graph.graph.node if node.op_type == "Relu").op_type = "Softsign"
+    onnx.save(graph, model.graph)
+    wanted = r"cannot be converted to TensorFlow\. .*the graph has Softsign"
+    with pytest.raises(ExportError, match=wanted):
+        converted("litert", model, tmp_path)

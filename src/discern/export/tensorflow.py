@@ -1,7 +1,7 @@
 """SavedModel for TensorFlow Serving and LiteRT for devices, made and proved by `tensorflow_worker`.
 
-onnx2tf brings the graph to TensorFlow, AI Edge Quantizer makes its weights smaller; both run in
-an environment of their own.
+`tensorflow_graph` brings the graph to TensorFlow, AI Edge Quantizer makes its weights smaller; both
+run in an environment of their own.
 """
 
 from functools import partial
@@ -42,7 +42,8 @@ def _convert(form: str, conversion: Conversion) -> None:
             width=spec.width,
         )
     except EngineError as exc:
-        raise ExportError(f"{form}: the graph cannot be converted. {exc}") from exc
+        reason = str(exc).partition("\n")[0]  # TensorFlow adds the whole graph
+        raise ExportError(f"{form}: the graph cannot be converted to TensorFlow. {reason}") from exc
 
 
 def _open(runtime: str, precision: str, graph: Path) -> RemoteEngine:

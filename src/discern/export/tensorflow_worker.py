@@ -3,8 +3,10 @@
 Imports nothing of discern, and its own libraries only when asked for them: they take seconds.
 """
 
+import importlib.util
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -38,53 +40,24 @@ def convert(values: dict[str, Any], arrays: Arrays) -> tuple[dict[str, Any], Arr
 
 
 def _network(source: str, height: int, width: int) -> Any:
-    """The Keras model of an ONNX graph, with a free batch."""
+    """The network of an ONNX graph, as `tensorflow_graph` brings it to TensorFlow."""
     import onnx
 
-    model = onnx.load(source)
-    import onnx2tf  # type: ignore[import-not-found]
+    return _beside("tensorflow_graph").Network(onnx.load(source), {"images": [height, width, 3]})
 
-    for input_ in model.graph.input:
-        if input_.name == "images":
-            _, rows, columns, _ = input_.type.tensor_type.shape.dim
-            rows.dim_value, columns.dim_value = height, width
-    _spell_out_norms(model.graph)
-    with tempfile.TemporaryDirectory() as folder:
-        # A copy, for onnx2tf writes over the file that it reads. Given the graph itself, it leaves
-        # out the steps that make sense of what torch's exporter writes for a free batch.
-        copy = Path(folder, "model.onnx")
-        onnx.save(model, copy)
-        return onnx2tf.convert(
-            input_onnx_file_path=str(copy),
-            output_folder_path=folder,
-            disable_model_save=True,
-            not_use_onnxsim=True,
-            keep_shape_absolutely_input_names=[input_.name for input_ in model.graph.input],
-            verbosity="error",
+
+def _beside(name: str) -> Any:
+    """A package of this folder. The folder stays off the path: it has a tensorflow.py as well."""
+    folder = Path(__file__).with_name(name)
+    if name not in sys.modules:
+        found = importlib.util.spec_from_file_location(
+            name, folder / "__init__.py", submodule_search_locations=[str(folder)]
         )
-
-
-def _spell_out_norms(graph: Any) -> None:
-    """ReduceL2 as its three steps: onnx2tf 1.29 hands it to tf.norm with an axis it refuses."""
-    from onnx import helper
-
-    nodes = list(graph.node)
-    del graph.node[:]
-    for node in nodes:
-        if node.op_type != "ReduceL2":
-            graph.node.append(node)
-            continue
-        x, *axes = node.input
-        length = node.output[0]
-        total = helper.make_node("ReduceSum", [f"{length}.squares", *axes], [f"{length}.sum"])
-        total.attribute.extend(node.attribute)
-        graph.node.extend(
-            [
-                helper.make_node("Mul", [x, x], [f"{length}.squares"]),
-                total,
-                helper.make_node("Sqrt", [f"{length}.sum"], [length]),
-            ]
-        )
+        assert found is not None
+        assert found.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(found)
+        found.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
 
 
 def _signature(network: Any, batch: int | None) -> Any:
@@ -97,8 +70,8 @@ def _signature(network: Any, batch: int | None) -> Any:
     ]
 
     def answer(*tensors: Any) -> Any:
-        named = zip(network.output_names, tf.nest.flatten(network(list(tensors))), strict=True)
-        outputs = dict(named)
+        named = zip((tensor.name for tensor in inputs), tensors, strict=True)
+        outputs = network(dict(named))
         return {name: tf.identity(outputs[name], name=name) for name in OUTPUTS}
 
     return tf.function(answer, input_signature=inputs, autograph=False)
@@ -107,22 +80,17 @@ def _signature(network: Any, batch: int | None) -> Any:
 def _save(network: Any, target: Path) -> None:
     import tensorflow as tf
 
-    module = tf.Module()
-    module.network = network  # its weights are saved with what holds them
-    tf.saved_model.save(
-        module, str(target), signatures={"serving_default": _signature(network, None)}
-    )
+    signatures = {"serving_default": _signature(network, None)}
+    tf.saved_model.save(tf.Module(), str(target), signatures=signatures)
 
 
 def _lite(network: Any) -> bytes:
     """A LiteRT file of one picture at a time: with a free batch, no kernel is prepared ahead."""
     import tensorflow as tf
 
-    module = tf.Module()
-    module.network = network
+    signatures = {"serving_default": _signature(network, 1)}
     with tempfile.TemporaryDirectory() as folder:
-        signatures = {"serving_default": _signature(network, 1)}
-        tf.saved_model.save(module, folder, signatures=signatures)
+        tf.saved_model.save(tf.Module(), folder, signatures=signatures)
         return bytes(tf.lite.TFLiteConverter.from_saved_model(folder).convert())
 
 
