@@ -116,3 +116,9 @@ def test_verify_says_which_options_are_for_which(
     assert (ran.code, "discern evaluate" in ran.err) == (2, True)
     ran = discern("verify", model_folder)
     assert ran.code == 0
+
+
+def test_verify_of_nothing_says_that_it_is_nothing(discern: Discern, tmp_path: Path) -> None:
+    ran = discern("verify", tmp_path / "nowhere", "--data", tmp_path)
+    assert ran.code == 2
+    assert "is not a model folder" in ran.err

@@ -13,7 +13,7 @@ from discern.errors import ConfigError
 
 if TYPE_CHECKING:
     from discern.export.parity import Parity
-    from discern.model import Verification
+    from discern.model import Model, Verification
 
 
 def verify(
@@ -36,6 +36,7 @@ def verify(
 ) -> None:
     """Check the hashes of a model folder or an export, and its answers on reference pictures."""
     from discern.export.folder import is_export
+    from discern.model import load
 
     terminal = Terminal(as_json, quiet)
     if is_export(model):
@@ -44,20 +45,20 @@ def verify(
         columns = {"layout": layout, "image_column": image_column, "label_column": label_column}
         passed = _verify_export(model, data, columns | {"images": images}, terminal)
     elif data is not None:
+        load(model)  # says so if it is no model either
         raise ConfigError(
             "--data is for exports. A model is scored by: discern evaluate MODEL DATA"
         )
     else:
-        passed = _verify_model(model, engine, precision, terminal)
+        passed = _verify_model(load(model), engine, precision, terminal)
     if not passed:
         raise typer.Exit(WORK_FAILED)
 
 
-def _verify_model(folder: Path, engine: str, precision: str, terminal: Terminal) -> bool:
-    from discern.model import load
+def _verify_model(model: "Model", engine: str, precision: str, terminal: Terminal) -> bool:
     from discern.model import verify as verify_model
 
-    verification = verify_model(load(folder), engine=engine, precision=precision)
+    verification = verify_model(model, engine=engine, precision=precision)
     document = asdict(verification) | {"passed": verification.passed}
     terminal.result(_summary(verification), document)
     return verification.passed
