@@ -9,7 +9,6 @@ from discern.deploy.terraform import terraform_files
 
 _IMAGES = ("gateway", "model-server")
 _MANIFESTS_README = "KUBERNETES.md"
-_TO_FILL_IN = "CHANGE-ME"  # what the Kubernetes target leaves for the bucket's name
 
 
 def cluster_files(
@@ -17,8 +16,8 @@ def cluster_files(
 ) -> Files:
     """The files of one cloud, "eks" or "gke".
 
-    `bucket` is a URL such as "s3://models", or "" for models in images; `place` is where the cloud
-    has its things: region, registry and the like, as its templates ask for them.
+    `bucket` is where models come from, or "" for models in images; `place` is where the cloud has
+    its things: region, registry and the like, as its templates ask for them.
     """
     manifests = _manifests(cloud, subject, bucket, wheel)
     values = {
@@ -30,8 +29,8 @@ def cluster_files(
         "registry_prefix": subject.registry,
         "tag": subject.tag,
         "images": _IMAGES,
-        "bucket": bucket.partition("://")[2],
-        "reference": f"{subject.repository}/reference/{subject.model.references[0].name}",
+        "bucket": bucket,
+        "reference": subject.reference,
         "object_path": f"{subject.name}/{subject.tag}",
         "repository": subject.repository,
         **place,
@@ -40,9 +39,7 @@ def cluster_files(
 
 
 def _manifests(cloud: str, subject: Subject, bucket: str, wheel: Path | None) -> Files:
-    """The Kubernetes target, with the bucket's name filled in; its README is not the first here."""
-    source = "object-store" if bucket else "image"
-    files = dict(kubernetes_files(subject, model_from=source, wheel=wheel))
-    overlay = f"overlays/{cloud}/kustomization.yaml"
-    files[overlay] = str(files[overlay]).replace(_TO_FILL_IN, bucket.partition("://")[2])
-    return files | {_MANIFESTS_README: files[README]}
+    """The Kubernetes target; its README is not the first here."""
+    source, buckets = ("object-store", {cloud: bucket}) if bucket else ("image", {})
+    files = kubernetes_files(subject, model_from=source, wheel=wheel, buckets=buckets)
+    return {**files, _MANIFESTS_README: files[README]}

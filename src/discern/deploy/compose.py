@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from discern.deploy.footprint import rounded_mib
 from discern.deploy.images import image_files
 from discern.deploy.monitoring import monitoring_files
 from discern.deploy.rendering import Files, rendered
@@ -78,7 +79,7 @@ def _values(subject: Subject, tier: Tier, monitoring: bool) -> Mapping[str, Any]
         "name": subject.name,
         "registry": subject.registry,
         "repository": subject.repository,
-        "reference": f"{subject.repository}/reference/{subject.model.references[0].name}",
+        "reference": subject.reference,
         "python": subject.python,
         "gateway": subject.image("gateway"),
         "model_server": subject.image("model-server"),
@@ -91,11 +92,6 @@ def _values(subject: Subject, tier: Tier, monitoring: bool) -> Mapping[str, Any]
         "resting_mib": SERVERS_MIB + took.memory_mib,
         "start_period": max(30, math.ceil(10 * took.start_seconds)),
         "gateway_mib": GATEWAY_MIB,
-        "model_server_mib": _rounded(2 * took.memory_mib + 256),
-        "foreign_mib": _rounded(4 * took.memory_mib + 1024),
+        "model_server_mib": rounded_mib(2 * took.memory_mib + 256),
+        "foreign_mib": rounded_mib(4 * took.memory_mib + 1024),
     }
-
-
-def _rounded(mebibytes: float) -> int:
-    """Up to the next 64 MiB: a figure that was measured once is no exact one."""
-    return 64 * math.ceil(mebibytes / 64)

@@ -23,4 +23,4 @@ def eks_files(subject: Subject, bucket: str = "", wheel: Path | None = None) -> 
             "for any other registry take discern deploy kubernetes."
         )
     place = {"region": registry.region, "repository_prefix": registry.prefix}
-    return cluster_files("eks", subject, bucket and f"s3://{bucket}", wheel, **place)
+    return cluster_files("eks", subject, bucket, wheel, **place)

@@ -1,32 +1,17 @@
 """What a model takes to run, measured: the requests and limits of its containers come from it."""
 
 import json
+import math
 import subprocess
 import sys
-from dataclasses import dataclass
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from discern.errors import EngineError
-from discern.model import Model
 
-# In a process of its own, so that nothing but the model counts.
-_PROGRAM = """
-import json, resource, sys, time
-started = time.perf_counter()
-from discern.model import load
-from discern.runtime.speed import measure_speed
-model = load(sys.argv[1])
-how = {"engine": "onnxruntime", "precision": "f32", "device": "cpu"}
-predictor = model.predictor(**how)
-pictures = [reference.data for reference in model.references]
-list(predictor.predict(pictures[:1]))
-ready = time.perf_counter() - started
-speed = measure_speed(model.graph, model.info.preprocess, pictures, **how)
-print(json.dumps({
-    "memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-    "start_seconds": ready,
-    "picture_ms": 1000 * speed.cores / speed.pictures_per_second,
-}))
-"""
+if TYPE_CHECKING:
+    from discern.model import Model
 
 
 @dataclass(frozen=True)
@@ -38,11 +23,48 @@ class Footprint:
     picture_ms: float  # of one core, from a picture's bytes to its answer
 
 
-def measure_footprint(model: Model) -> Footprint:
+def measure_footprint(model: "Model") -> Footprint:
     """Load and run the model in a fresh process, for about three seconds."""
-    command = [sys.executable, "-c", _PROGRAM, str(model.path)]
+    command = [sys.executable, "-m", "discern.deploy.footprint", str(model.path)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         reason = done.stderr.strip().rpartition("\n")[2]
         raise EngineError(f"{model.path}: could not be run to measure it: {reason}")
     return Footprint(**json.loads(done.stdout))
+
+
+def rounded_mib(mebibytes: float) -> int:
+    """Up to the next 64 MiB: a figure that was measured once is no exact one."""
+    return 64 * math.ceil(mebibytes / 64)
+
+
+def _take(folder: str) -> Footprint:
+    """Load and run the model in this process, which is for nothing else; imports count too."""
+    started = time.perf_counter()
+    import resource
+
+    from discern.model import load
+    from discern.runtime.speed import measure_speed
+
+    model = load(folder)
+    pictures = [reference.data for reference in model.references]
+    predictor = model.predictor(engine="onnxruntime", precision="f32", device="cpu")
+    list(predictor.predict(pictures[:1]))
+    ready = time.perf_counter() - started
+    speed = measure_speed(
+        model.graph,
+        model.info.preprocess,
+        pictures,
+        engine="onnxruntime",
+        precision="f32",
+        device="cpu",
+    )
+    return Footprint(
+        memory_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        start_seconds=ready,
+        picture_ms=1000 * speed.cores / speed.pictures_per_second,
+    )
+
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(_take(sys.argv[1]))))

@@ -30,4 +30,4 @@ def gke_files(subject: Subject, bucket: str = "", wheel: Path | None = None) -> 
             )
         region, project, artifacts = match.groups()
     values = {"region": region, "project": project, "artifacts": artifacts}
-    return cluster_files("gke", subject, bucket and f"gs://{bucket}", wheel, **values)
+    return cluster_files("gke", subject, bucket, wheel, **values)

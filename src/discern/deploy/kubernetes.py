@@ -1,11 +1,11 @@
 """Kubernetes: a Kustomize base and overlays for kind, Amazon's EKS and Google's GKE."""
 
-import hashlib
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from discern.deploy.footprint import rounded_mib
 from discern.deploy.images import image_files
 from discern.deploy.monitoring import BOARD, RULES, monitoring_files
 from discern.deploy.rendering import Files, rendered
@@ -13,6 +13,7 @@ from discern.deploy.subject import Subject
 from discern.deploy.tiers import TIERS, Tier
 from discern.errors import ConfigError
 from discern.model.facts import fact_reader
+from discern.model.folder import sha256_of
 
 OVERLAYS: Final = ("kind", "eks", "gke")
 SOURCES: Final = ("image", "volume", "object-store")
@@ -26,15 +27,18 @@ def kubernetes_files(
     model_from: str = "image",
     gpu: bool = False,
     wheel: Path | None = None,
+    buckets: Mapping[str, str] = {},
 ) -> Files:
     """A folder for `kubectl apply --kustomize overlays/…`, and what its images are built from.
 
+    `buckets` are names by overlay, for models from an object store; what is not named is left to
+    be filled in.
     ConfigError for a tier or a source of models that is not known, and for a tier that does not
     run on GPUs where `gpu` is given.
     """
     behind = _known("--tier", tier, TIERS)
     _known("--model-from", model_from, dict.fromkeys(SOURCES))
-    values = _values(subject, behind, model_from, gpu)
+    values = {**_values(subject, behind, model_from, gpu), "buckets": buckets}
     monitoring = monitoring_files(subject)
     files = rendered("kubernetes/files", **values, alerts=str(monitoring[RULES]).rstrip())
     needed = {name: text for name, text in files.items() if text.strip()}
@@ -73,7 +77,7 @@ def _what(subject: Subject, tier: Tier) -> Mapping[str, Any]:
         "name": subject.name,
         "tier": tier,
         "repository": subject.repository,
-        "reference": f"{subject.repository}/reference/{subject.model.references[0].name}",
+        "reference": subject.reference,
         "digests": _digests(subject.model.path),
         "height": info.preprocess.height,
         "width": info.preprocess.width,
@@ -116,8 +120,8 @@ def _how_much(subject: Subject, tier: Tier) -> Mapping[str, Any]:
         "picture_ms": round(took.picture_ms),
         "start_seconds": f"{took.start_seconds:.1f}",
         "start_tries": max(30, math.ceil(10 * took.start_seconds / _PROBE_SECONDS)),
-        "memory_mib": _rounded(2 * took.memory_mib + tier.extra_mib),
-        "model_mib": _rounded(4 * folder),  # other forms of it may be larger
+        "memory_mib": rounded_mib(2 * took.memory_mib + tier.extra_mib),
+        "model_mib": rounded_mib(4 * folder),  # other forms of it may be larger
         "volume_gib": max(1, math.ceil(20 * folder / 1024)),  # for its versions
     }
 
@@ -144,17 +148,9 @@ def _selector(name: str, tier: Tier) -> str:
 def _digests(folder: Path) -> Mapping[str, str]:
     """SHA-256 of every file below a folder, by its name relative to it."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in files
-    }
+    return {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
 
 
 def _mebibytes(folder: Path) -> int:
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return math.ceil(size / 1024**2)
-
-
-def _rounded(mebibytes: int) -> int:
-    """Up to the next 64 MiB: what was measured once is no exact figure."""
-    return 64 * math.ceil(mebibytes / 64)

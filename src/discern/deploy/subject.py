@@ -1,6 +1,5 @@
 """What is deployed: a model, and everything that templates say about it."""
 
-import hashlib
 import re
 import sys
 from dataclasses import dataclass
@@ -10,7 +9,8 @@ import discern
 from discern.deploy.footprint import Footprint, measure_footprint
 from discern.errors import ConfigError
 from discern.model import Model, load
-from discern.model.folder import INFO
+from discern.model.folder import INFO, sha256_of
+from discern.model.reference import FOLDER
 
 _NAME = re.compile(r"[a-z]([-a-z0-9]{0,40}[a-z0-9])?")  # leaves room for "-model-server"
 
@@ -29,6 +29,11 @@ class Subject:
     def repository(self) -> str:
         """Where the model folder lies, as one version in a repository of models."""
         return f"models/{self.name}/1"
+
+    @property
+    def reference(self) -> str:
+        """A picture with a known answer, to try it on: "models/clothes/1/reference/00.jpg"."""
+        return f"{self.repository}/{FOLDER}/{self.model.references[0].name}"
 
     @property
     def python(self) -> str:
@@ -62,5 +67,5 @@ def _as_label(name: str) -> str:
 
 
 def _tag(folder: Path) -> str:
-    digest = hashlib.sha256((folder / INFO).read_bytes()).hexdigest()  # it has every file's hash
+    digest = sha256_of(folder / INFO)  # it has every file's hash
     return f"{discern.__version__}-{digest[:8]}"

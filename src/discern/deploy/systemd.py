@@ -1,8 +1,8 @@
 """systemd: one service on a plain machine, API and page in one process."""
 
-import math
 from pathlib import Path
 
+from discern.deploy.footprint import rounded_mib
 from discern.deploy.images import image_files
 from discern.deploy.rendering import Files, render
 from discern.deploy.subject import Subject
@@ -27,7 +27,7 @@ def systemd_files(subject: Subject, wheel: Path | None = None) -> Files:
         "python": subject.python,
         "discern": subject.discern,
         "memory_mib": took.memory_mib,
-        "most_mib": 64 * math.ceil((2 * took.memory_mib + 512) / 64),
+        "most_mib": rounded_mib(2 * took.memory_mib + 512),
         "resting_mib": RESTING_MIB + took.memory_mib,
         "picture_ms": took.picture_ms,
     }

@@ -1,7 +1,5 @@
 """`discern deploy lambda`: a function behind an HTTP API."""
 
-from pathlib import Path  # noqa: F401
-
 from discern.cli import options
 from discern.cli.deploy import target
 from discern.cli.terminal import Terminal
