@@ -7,18 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from discern.config import cache_dir
 from discern.data import Dataset
 from discern.errors import ConfigError
 from discern.export.agreement import Answers
 from discern.export.folder import KIND, MARK, Export, fill, load_export, size, versions
 from discern.export.form import Conversion, Form
 from discern.export.forms import form_named
-from discern.export.material import HeldOut, Material, gather, require_enough
+from discern.export.material import HeldOut, Material, digests_of, gather, require_enough
 from discern.export.parity import Parity, bar_of, require
 from discern.export.proof import Proof, prove, prove_again
 from discern.export.timing import paces
-from discern.images.digest import file_digests
 from discern.model import Model
 from discern.model.model import short_digest
 from discern.progress import SILENT, Progress
@@ -154,8 +152,8 @@ def verify_export(
 def _found_again(export: Export, data: Dataset, progress: Progress) -> tuple[HeldOut, Answers]:
     """Those pictures of the data that proved the export, and what its source said of each."""
     kept, probabilities = export.held_out()
-    with progress.stage("Looking for the held-out pictures", len(data)):
-        digests = [short_digest(digest) for digest in file_digests(data.files(), cache_dir())]
+    found = digests_of(data, "Looking for the held-out pictures", progress)
+    digests = [short_digest(digest) for digest in found]
     row = {digest: i for i, digest in enumerate(kept.tolist())}
     at = [i for i, digest in enumerate(digests) if digest in row]
     if not at:

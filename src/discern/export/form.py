@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from discern.errors import ExportError
 from discern.model import Model
 from discern.runtime.engine import Engine, Images
 
@@ -18,6 +19,12 @@ class Conversion:
     model: Model
     graph: Path  # the file, or the folder for forms that are one, to be written; its parent exists
     calibration: Images | None  # uint8 [n, H, W, 3] of training pictures; for int8 forms only
+
+    def calibrated_on(self) -> Images:
+        """The calibration pictures; ExportError where there are none."""
+        if self.calibration is None:
+            raise ExportError("An int8 form is calibrated on pictures. Give some with --data DATA.")
+        return self.calibration
 
 
 @dataclass(frozen=True)

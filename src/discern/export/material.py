@@ -69,11 +69,7 @@ def gather(model: Model, dataset: Dataset | None, form: Form, progress: Progress
     if dataset is None:
         require_enough(form, 0)
         return NOTHING
-    with progress.stage("Looking for pictures that were trained on", len(dataset)) as advance:
-        digests = []
-        for digest in file_digests(dataset.files(), cache_dir()):
-            digests.append(digest)
-            advance(1)
+    digests = digests_of(dataset, "Looking for pictures that were trained on", progress)
     seen = model.was_trained_on(digests)
     names = np.array([short_digest(digest) for digest in digests], np.uint64)
     held_out = _held_out(dataset, names, np.flatnonzero(~seen))
@@ -82,6 +78,16 @@ def gather(model: Model, dataset: Dataset | None, form: Form, progress: Progress
         return Material(held_out, None, {})
     pixels, left_out = _calibration(model, dataset, np.flatnonzero(seen), progress)
     return Material(held_out, pixels, left_out)
+
+
+def digests_of(dataset: Dataset, stage: str, progress: Progress) -> list[bytes | None]:
+    """The hash of each picture's bytes; None for those that cannot be read."""
+    found = []
+    with progress.stage(stage, len(dataset)) as advance:
+        for digest in file_digests(dataset.files(), cache_dir()):
+            found.append(digest)
+            advance(1)
+    return found
 
 
 def require_enough(form: Form, labelled: int) -> None:

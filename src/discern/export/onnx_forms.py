@@ -3,7 +3,6 @@
 import shutil
 from pathlib import Path
 
-from discern.errors import ExportError
 from discern.export.form import Conversion, Form
 from discern.runtime.engine import Engine, create_engine
 
@@ -17,9 +16,7 @@ def _copy(conversion: Conversion) -> None:
 def _to_int8(conversion: Conversion) -> None:
     from discern.export.quantise import quantise
 
-    if conversion.calibration is None:
-        raise ExportError("An int8 form is calibrated on pictures. Give some with --data DATA.")
-    quantise(conversion.model.graph, conversion.graph, conversion.calibration)
+    quantise(conversion.model.graph, conversion.graph, conversion.calibrated_on())
 
 
 def _open(graph: Path) -> Engine:

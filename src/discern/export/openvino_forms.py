@@ -33,11 +33,9 @@ def _to_int8(conversion: Conversion) -> None:
     """
     from discern.export.quantise import quantise
 
-    if conversion.calibration is None:
-        raise ExportError("An int8 form is calibrated on pictures. Give some with --data DATA.")
     with tempfile.TemporaryDirectory() as folder:
         quantised = Path(folder) / "quantised.onnx"
-        quantise(conversion.model.graph, quantised, conversion.calibration)
+        quantise(conversion.model.graph, quantised, conversion.calibrated_on())
         _convert(quantised, conversion.graph)
 
 

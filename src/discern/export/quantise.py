@@ -11,6 +11,7 @@ import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -56,16 +57,20 @@ class _Work:
         self.trial = folder / "trial.onnx"
         self.calibration = calibration
 
+    @cached_property
+    def source(self) -> Engine:
+        """The graph as it is, once it lies at `named`."""
+        return create_engine(self.named, "onnxruntime")
+
     def write(self, target: Path, layers: Sequence[str]) -> None:
         """Write the graph with these layers quantised."""
         from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
-        source = create_engine(self.named, "onnxruntime")
         try:
             quantize_static(
                 self.named,
                 target,
-                _Reader(self.calibration, source.metadata_size),
+                _Reader(self.calibration, self.source.metadata_size),
                 quant_format=QuantFormat.QDQ,
                 op_types_to_quantize=list(LAYERS),
                 nodes_to_quantize=list(layers),
@@ -109,7 +114,7 @@ def _kept_in_float(work: _Work, layers: Sequence[str]) -> set[str]:
     """
     spread = np.linspace(0, len(work.calibration) - 1, TRIED_ON).astype(int)  # over all classes
     pictures = work.calibration[np.unique(spread)]
-    expected = _embeddings(create_engine(work.named, "onnxruntime"), pictures)
+    expected = _embeddings(work.source, pictures)
     losses = {layer: _loss_of(work, layer, pictures, expected) for layer in layers}
     left, total = set[str](), sum(losses.values())
     for layer in sorted(layers, key=lambda name: -losses[name]):

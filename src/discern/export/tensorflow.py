@@ -9,7 +9,7 @@ from pathlib import Path
 
 from discern.errors import EngineError, ExportError
 from discern.export.environments import Say, environment
-from discern.export.form import Conversion, Form
+from discern.export.form import Conversion, Form, Precision
 from discern.export.remote import RemoteEngine, Worker
 from discern.progress import SILENT
 
@@ -27,14 +27,12 @@ def _worker() -> Worker:
 
 
 def _convert(form: str, conversion: Conversion) -> None:
-    if form == "litert-int8" and conversion.calibration is None:
-        raise ExportError("An int8 form is calibrated on pictures. Give some with --data DATA.")
-    images = conversion.calibration
+    arrays = {"calibration": conversion.calibrated_on()} if form == "litert-int8" else {}
     spec = conversion.model.info.preprocess
     try:
         _worker().ask(
             "convert",
-            {} if images is None else {"calibration": images},
+            arrays,
             form=form,
             source=str(conversion.model.graph.absolute()),
             target=str(conversion.graph.absolute()),
@@ -50,10 +48,10 @@ def _open(runtime: str, precision: str, graph: Path) -> RemoteEngine:
     return RemoteEngine(_worker(), runtime, precision, graph)
 
 
-def _form(name: str, precision: str, graph: str, runtime: str, about: str) -> Form:
+def _form(name: str, precision: Precision, graph: str, runtime: str, about: str) -> Form:
     return Form(
         name,
-        precision,  # type: ignore[arg-type]
+        precision,
         graph,
         about,
         partial(_convert, name),
