@@ -27,21 +27,4 @@ helm upgrade --install aws-load-balancer-controller aws-load-balancer-controller
     --set "clusterName=$cluster,region=$region,vpcId=$vpc" \
     --set serviceAccount.name=aws-load-balancer-controller --wait >/dev/null
 
-# The overlay names images as they are called here; this one, thrown away below, adds the registry.
-overlay="$(mktemp -d "$here/.deploy.XXXXXX")"
-trap 'rm -rf "$overlay"' EXIT
-{
-    echo "resources: [../{= overlay =}]"
-    echo "images:"
-    for image in "${images[@]}"; do
-        echo "  - name: {= registry_prefix =}{= name =}-$image"
-        echo "    newName: $registry/{= name =}-$image"
-    done
-} >"$overlay/kustomization.yaml"
-
-echo "Applying {= overlay =}"
-kubectl apply -k "$overlay"
-for deployment in $(kubectl -n {= namespace =} get deployments -o name); do
-    kubectl -n {= namespace =} rollout status "$deployment" --timeout 10m
-done
-kubectl -n {= namespace =} get pods,services,ingress
+{% include "cluster/apply.sh" %}

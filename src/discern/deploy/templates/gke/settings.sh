@@ -1,17 +1,6 @@
 # shellcheck shell=bash disable=SC2034 # those who source it use the variables
 # What the scripts agree on. They source this file; it does nothing by itself.
-here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
-
-need() { # need TOOL...: stop where one is missing
-    local tool
-    for tool in "$@"; do
-        command -v "$tool" >/dev/null || {
-            echo "This needs $tool, which is not installed." >&2
-            exit 2
-        }
-    done
-}
-
+{% include "cluster/need.sh" %}
 need gcloud
 cluster="{= name =}"
 region="{= region =}"
