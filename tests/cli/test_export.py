@@ -1,6 +1,7 @@
 """`discern export` and `discern verify` of what it wrote, as a shell would run them."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -122,3 +123,18 @@ def test_verify_of_nothing_says_that_it_is_nothing(discern: Discern, tmp_path: P
     ran = discern("verify", tmp_path / "nowhere", "--data", tmp_path)
     assert ran.code == 2
     assert "is not a model folder" in ran.err
+
+
+def test_data_may_be_an_archive_for_exports_too(
+    discern: Discern, model_folder: Path, pictures: list[Path], tmp_path: Path
+) -> None:
+    for at, picture in enumerate(pictures):
+        into = tmp_path / "data" / "zoo" / ("cat", "dog", "fish")[at % 3]
+        into.mkdir(parents=True, exist_ok=True)
+        picture.rename(into / picture.name)
+    packed = shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path / "data")
+    more = ("--data", packed, "--level", "2", "--json")
+    ran = discern("export", model_folder, "--format", "onnx", "-o", tmp_path / "out", *more)
+    found = json.loads(ran.out)["agreements"]["held-out pictures"]
+    assert found["pictures"] == len(pictures) - 5, "five took part in training"
+    assert discern("verify", tmp_path / "out", *more).code == 0

@@ -132,7 +132,9 @@ def _below(metrics: "Metrics", bar: float) -> str:
 
 def _name(data: str) -> str:
     """The last part of a path or URL, which a report may show."""
-    return Path(data).resolve().name if "://" not in data else Path(data.partition("?")[0]).name
+    from discern.data.remote import is_remote, printable
+
+    return Path(printable(data)).name if is_remote(data) else Path(data).resolve().name
 
 
 def _facts(model: "Model") -> tuple[str, ...]:

@@ -32,7 +32,7 @@ def export(
         Path, typer.Option("--output", "-o", help="The folder to write.", rich_help_panel="Output")
     ],
     data: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             help="The data that the model was trained on, with pictures it was not: those prove "
             "the export, the others calibrate int8.",
@@ -52,6 +52,8 @@ def export(
     split_column: options.SplitColumn = None,
     group_column: options.GroupColumn = None,
     images: options.Images = None,
+    labels: options.Labels = None,
+    level: options.Level = None,
     exclude: options.Exclude = None,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
@@ -72,8 +74,12 @@ def export(
         "split_column": split_column,
         "group_column": group_column,
         "images": images,
+        "labels": labels,
+        "level": level,
+        "exclude": exclude or (),
+        "progress": terminal,
     }
-    dataset = load_dataset(data, **reading, exclude=exclude or ()) if data else None
+    dataset = load_dataset(data, **reading) if data else None
     exported = export_model(
         load(model),
         output,

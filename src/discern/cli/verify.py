@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def verify(
     model: Annotated[Path, typer.Argument(help="A model folder, or an export.")],
     data: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             help="For an export: the data it was proved on, to prove it on them again.",
             rich_help_panel=options.DATA,
@@ -31,6 +31,8 @@ def verify(
     image_column: options.ImageColumn = None,
     label_column: options.LabelColumn = None,
     images: options.Images = None,
+    labels: options.Labels = None,
+    level: options.Level = None,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -42,8 +44,9 @@ def verify(
     if is_export(model):
         if (engine, precision) != ("auto", "f32"):
             raise ConfigError("An export runs in its own runtime. Leave out --engine, --precision.")
-        columns = {"layout": layout, "image_column": image_column, "label_column": label_column}
-        passed = _verify_export(model, data, columns | {"images": images}, terminal)
+        reading = {"layout": layout, "image_column": image_column, "label_column": label_column}
+        reading |= {"images": images, "labels": labels, "level": level}
+        passed = _verify_export(model, data, reading, terminal)
     elif data is not None:
         load(model)  # says so if it is no model either
         raise ConfigError(
@@ -65,13 +68,13 @@ def _verify_model(model: "Model", engine: str, precision: str, terminal: Termina
 
 
 def _verify_export(
-    folder: Path, data: Path | None, columns: dict[str, Any], terminal: Terminal
+    folder: Path, data: str | None, reading: dict[str, Any], terminal: Terminal
 ) -> bool:
     from discern.data import load_dataset
     from discern.export.export import verify_export
     from discern.export.folder import load_export
 
-    dataset = load_dataset(data, **columns) if data else None
+    dataset = load_dataset(data, **reading, progress=terminal) if data else None
     parity = verify_export(load_export(folder), dataset, progress=terminal)
     terminal.result(_told(parity), parity.to_dict())
     return parity.passed
