@@ -16,9 +16,9 @@ from discern.errors import OutputError, TrainingError
 from discern.images.digest import DIGEST_BYTES
 from discern.runtime.engine import create_engine
 from discern.runtime.pipeline import to_pixels
+from discern.runtime.row_cache import RowCache
 from discern.training.backbones import Backbone
 from discern.training.embedding import embed
-from discern.training.embedding_cache import EmbeddingCache
 
 Photos = Callable[..., Path]
 
@@ -114,7 +114,7 @@ def test_interrupted_work_is_kept(
     paths = files(photos(12))
     with pytest.raises(KeyboardInterrupt):
         embed(paths, backbone, progress=told(stage="Embedding", steps=16))
-    kept = EmbeddingCache(cache / "embeddings" / f"{backbone.key}-f32", 96).known()
+    kept = RowCache(cache / "embeddings" / f"{backbone.key}-f32", (np.float32, 96)).known()
     assert 16 <= len(kept) < 36
     assert len(embed(paths, backbone).matrix) == 36
 
@@ -140,24 +140,24 @@ def test_processes_share_the_cache(backbone: Backbone, photos: Photos, cache: Pa
     assert [process.wait(timeout=60) for process in both] == [0, 0]
     assert not list((cache / "embeddings").rglob("*.tmp"))
     folder = cache / "embeddings" / f"{backbone.key}-f32"
-    assert len(EmbeddingCache(folder, 96).known()) == 24
+    assert len(RowCache(folder, (np.float32, 96)).known()) == 24
 
 
-def filled(folder: Path) -> tuple[EmbeddingCache, dict[bytes, int]]:
+def filled(folder: Path) -> tuple[RowCache, dict[bytes, int]]:
     """A cache of two segments with three pictures each."""
-    cache, keys = EmbeddingCache(folder, 4), [bytes([n] * DIGEST_BYTES) for n in range(6)]
+    cache, keys = RowCache(folder, (np.float32, 4)), [bytes([n] * DIGEST_BYTES) for n in range(6)]
     for n, key in enumerate(keys):
         cache.add(key, np.full(4, n, np.float32))
         if n in (2, 5):
             cache.flush()
-    return EmbeddingCache(folder, 4), {key: row for row, key in enumerate(reversed(keys))}
+    return RowCache(folder, (np.float32, 4)), {key: row for row, key in enumerate(reversed(keys))}
 
 
 def test_the_cache_gives_what_was_put_in(tmp_path: Path) -> None:
     cache, rows = filled(tmp_path / "cache")
     assert cache.known() == rows.keys()
     assert cache.read(rows)[:, 0].tolist() == [5, 4, 3, 2, 1, 0]
-    with pytest.raises(KeyError, match="1 embeddings are missing"):
+    with pytest.raises(KeyError, match="1 rows are missing"):
         cache.read({b"x" * DIGEST_BYTES: 0})
 
 
@@ -177,14 +177,14 @@ def test_a_damaged_segment_is_left_out(tmp_path: Path, part: str, size: int | No
 
 def test_a_segment_of_another_width_is_left_out(tmp_path: Path) -> None:
     filled(tmp_path / "cache")
-    assert EmbeddingCache(tmp_path / "cache", 5).known() == set()
+    assert RowCache(tmp_path / "cache", (np.float32, 5)).known() == set()
 
 
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    cache = EmbeddingCache(tmp_path / "cache", 4)
+    cache = RowCache(tmp_path / "cache", (np.float32, 4))
     cache.add(b"x" * DIGEST_BYTES, np.zeros(4, np.float32))
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OutputError, match="the disk is full"):

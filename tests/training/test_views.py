@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from discern.config import FinetuneConfig, HeadConfig, TrainConfig
@@ -93,6 +93,7 @@ def rows(n: int = 60, classes: int = 3, seed: int = 0) -> Rows:
     return Rows(x.astype(np.float32), truth, weights, each // 2, each, each)
 
 
+@settings(deadline=None)  # the first example imports scikit-learn
 @given(st.integers(0, 999), st.integers(1, 3))
 def test_forms_of_a_picture_stay_together(seed: int, views: int) -> None:
     own = rows(seed=seed)

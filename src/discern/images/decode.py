@@ -97,9 +97,13 @@ def decode(
 
 @dataclass(frozen=True)
 class PictureHeader:
-    """What a file's beginning says of its picture: upright width and height in pixels."""
+    """What a file's beginning says of its picture: upright width and height in pixels.
+
+    `mode` is Pillow's name for how colours are kept: "L" is grey, "P" a palette.
+    """
 
     format: str
+    mode: str
     width: int
     height: int
 
@@ -118,7 +122,7 @@ def read_header(data: bytes, limits: PictureLimits = DEFAULT_LIMITS) -> PictureH
     # Pillow's TIFF reader gives the upright size already.
     turned = name != "TIFF" and _orientation(image.info.get("exif")) >= 5
     width, height = reversed(image.size) if turned else image.size
-    return PictureHeader(name, width, height)
+    return PictureHeader(name, image.mode, width, height)
 
 
 def _open_without_waiting(path: str, flags: int) -> int:

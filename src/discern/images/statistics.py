@@ -17,39 +17,54 @@ class PictureStatistics:
     """One picture, upright."""
 
     format: str
+    mode: str  # how colours are kept, as Pillow calls it
     width: int  # pixels
     height: int
+    bytes: int
     brightness: float  # mean luma, 0 to 1
+    contrast: float  # standard deviation of luma, 0 to 0.5
     sharpness: float  # variance of the Laplacian, of grey levels 0 to 255; the lower, the blurrier
 
 
 def picture_statistics(
     picture: bytes | str | os.PathLike[str], limits: PictureLimits = DEFAULT_LIMITS
 ) -> PictureStatistics:
-    """Measure an encoded picture, or the file it is in; raises PictureError as `decode` does.
+    """Measure an encoded picture, or the file it is in; raises PictureError as `decode` does."""
+    return measured(picture if isinstance(picture, bytes) else read_bytes(picture, limits), limits)[
+        0
+    ]
 
-    Grey levels are taken with the longer side at 256 pixels. Sharpness is LAPV of Pech-Pacheco et
-    al., "Diatom autofocusing in brightfield microscopy: a comparative study", 2000.
+
+def measured(
+    data: bytes, limits: PictureLimits = DEFAULT_LIMITS
+) -> tuple[PictureStatistics, Image.Image]:
+    """The measures of an encoded picture, and itself at the size they were taken at.
+
+    The longer side then has 256 pixels. Sharpness is LAPV of Pech-Pacheco et al., "Diatom
+    autofocusing in brightfield microscopy: a comparative study", 2000. Raises PictureError.
     """
-    data = picture if isinstance(picture, bytes) else read_bytes(picture, limits)
     header = read_header(data, limits)
-    grey = _grey(data, header.height, header.width, limits)
-    return PictureStatistics(
+    small = _small(data, header.height, header.width, limits)
+    grey = np.asarray(small.convert("L"), dtype=np.float32)
+    statistics = PictureStatistics(
         header.format,
+        header.mode,
         header.width,
         header.height,
+        len(data),
         brightness=float(grey.mean()) / 255,
+        contrast=float(grey.std()) / 255,
         sharpness=_laplacian_variance(grey),
     )
+    return statistics, small
 
 
-def _grey(data: bytes, height: int, width: int, limits: PictureLimits) -> npt.NDArray[np.float32]:
-    """Luma [h, w], 0 to 255, the longer of both sides being 256."""
+def _small(data: bytes, height: int, width: int, limits: PictureLimits) -> Image.Image:
+    """The picture, the longer of both sides being 256."""
     scale = WORKING_SIDE / max(height, width)
     h, w = (max(1, round(side * scale)) for side in (height, width))
-    image = decode(data, at_least=(h, w), limits=limits).convert("L")
-    small = image.resize((w, h), Image.Resampling.BILINEAR)
-    return np.asarray(small, dtype=np.float32)
+    image = decode(data, at_least=(h, w), limits=limits)
+    return image.resize((w, h), Image.Resampling.BILINEAR)
 
 
 def _laplacian_variance(grey: npt.NDArray[np.float32]) -> float:

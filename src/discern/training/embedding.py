@@ -1,26 +1,23 @@
 """Each picture through the frozen backbone, once: files in, embeddings out."""
 
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from discern.config import cache_dir
 from discern.errors import PictureError, TrainingError
-from discern.images import PreprocessSpec, picture_to_input, read_bytes
-from discern.images.digest import DigestTable, Stamp, digest, stamp
+from discern.images import PreprocessSpec, picture_to_input
 from discern.progress import SILENT, Progress
 from discern.runtime.choose import open_engine, remembered
 from discern.runtime.engine import Engine, Images
-from discern.runtime.machine import cores
-from discern.runtime.pipeline import CHUNK, chunks, ordered_map, to_pixels
+from discern.runtime.once import Compute, Encoded, each_once
+from discern.runtime.pipeline import CHUNK, to_pixels
+from discern.runtime.row_cache import RowCache
 from discern.training.backbones import Backbone
-from discern.training.embedding_cache import EmbeddingCache, Vectors
 from discern.training.views import WHOLE, View
 
 SAMPLE = 16  # pictures that engines are compared on
@@ -35,7 +32,7 @@ class Embeddings:
     that could not be decoded; those stand in `failures` by path, with the reason.
     """
 
-    matrix: Vectors  # [U, D]
+    matrix: npt.NDArray[np.float32]  # [U, D]
     rows: npt.NDArray[np.intp]  # [n]
     precision: str
     failures: dict[str, str] = field(default_factory=dict)
@@ -65,12 +62,16 @@ def embed(
         backbone.graph, sample=sample, engine=engine, precision=precision, device=device
     )
     folder = cache_dir() / "embeddings" / f"{backbone.key}-{opened.precision}{view.suffix}"
-    cache = EmbeddingCache(folder, backbone.embedding_size)
-    worker = _Worker(opened, backbone.preprocess, cache.known(), view)
-    digests, failures = _complete(files, worker, cache, progress, deadline)
-    rows: dict[bytes, int] = {}
-    index = [-1 if key is None else rows.setdefault(key, len(rows)) for key in digests]
-    return Embeddings(cache.read(rows), np.array(index, np.intp), opened.precision, failures)
+    found = each_once(
+        files,
+        RowCache(folder, (np.float32, backbone.embedding_size)),
+        _through(opened, backbone.preprocess, view),
+        stage="Embedding",
+        progress=progress,
+        size=max(CHUNK, opened.batch_size),
+        check=_before(deadline, len(files)),
+    )
+    return Embeddings(found.rows, found.index, opened.precision, found.failures)
 
 
 def _sample(files: Sequence[Path], spec: PreprocessSpec) -> Images | None:
@@ -84,108 +85,32 @@ def _sample(files: Sequence[Path], spec: PreprocessSpec) -> Images | None:
     return np.stack(pixels[:SAMPLE]) if pixels else None
 
 
-class _Found(NamedTuple):
-    """What is known of one file after a worker had it."""
+def _through(engine: Engine, spec: PreprocessSpec, view: View) -> Compute:
+    """Pictures to embeddings [D], or to why there is none."""
 
-    path: str
-    digest: bytes | None  # None: the file cannot be read
-    stamp: Stamp | None = None  # given where the file was read
-    embedding: npt.NDArray[np.float32] | None = None  # given where it was computed
-    error: str | None = None
-
-
-def _complete(
-    files: Sequence[Path],
-    worker: "_Worker",
-    cache: EmbeddingCache,
-    progress: Progress,
-    deadline: float | None,
-) -> tuple[list[bytes | None], dict[str, str]]:
-    """Put what is missing into the cache; each file's digest (None: unusable), and the failures."""
-    table = DigestTable(cache_dir())
-    digests: list[bytes | None] = []
-    read: dict[str, tuple[Stamp, bytes]] = {}
-    unreadable: dict[str, str] = {}
-    bad: dict[bytes, str] = {}  # copies of a bad picture wait for this one verdict
-    try:
-        with progress.stage("Embedding", len(files)) as advance:
-            tasks = chunks(_looked_up(files, table), max(CHUNK, worker.engine.batch_size))
-            for chunk in ordered_map(worker, tasks, cores()):
-                for found in chunk:
-                    digests.append(found.digest)
-                    if found.digest is None:
-                        unreadable[str(files[len(digests) - 1])] = found.error or ""
-                    elif found.error:
-                        bad[found.digest] = found.error
-                    elif found.embedding is not None:
-                        cache.add(found.digest, found.embedding)
-                    if found.digest and found.stamp:
-                        read[found.path] = found.stamp, found.digest
-                advance(len(chunk))
-                if deadline is not None and time.monotonic() > deadline:
-                    raise TrainingError(
-                        f"The budget ran out with {len(digests)} of {len(files)} pictures embedded;"
-                        " these are kept. Run it again with a larger --budget."
-                    )
-    finally:
-        cache.flush()
-        table.remember(read)
-        table.close()
-    failures = dict(unreadable)
-    failures |= {str(p): bad[key] for p, key in zip(files, digests, strict=True) if key in bad}
-    return [None if key in bad else key for key in digests], failures
-
-
-def _looked_up(files: Sequence[Path], table: DigestTable) -> Iterator[tuple[str, bytes | None]]:
-    for path in files:
-        name = str(path.absolute())
-        yield name, table.lookup(name, stamp(name))
-
-
-class _Worker:
-    """Reads, decodes and embeds chunks of files; called by several threads."""
-
-    def __init__(self, engine: Engine, spec: PreprocessSpec, known: set[bytes], view: View) -> None:
-        self.engine = engine
-        self._spec = spec
-        self._view = view
-        self._known = known
-        self._claimed: set[bytes] = set()  # what some thread has read and is about to embed
-        self._lock = threading.Lock()
-
-    def __call__(self, chunk: Sequence[tuple[str, bytes | None]]) -> list[_Found]:
-        prepared = [self._prepare(path, key) for path, key in chunk]
-        pixels = [image for _, image in prepared if image is not None]
-        if not pixels:
-            return [found for found, _ in prepared]
-        vectors = iter(self.engine.run(np.stack(pixels))["embedding"])
-        return [
-            found if image is None else found._replace(embedding=next(vectors))
-            for found, image in prepared
-        ]
-
-    def _prepare(self, path: str, key: bytes | None) -> tuple[_Found, Images | None]:
-        """The file's digest, and its pixels where this thread is the one to embed them."""
-        if key in self._known:
-            return _Found(path, key), None
-        now = stamp(path)
+    def pixels(picture: Encoded) -> Images | PictureError:
         try:
-            data = read_bytes(path)
+            return view.of(picture_to_input(picture.data, spec), picture.digest)
         except PictureError as exc:
-            return _Found(path, None, error=str(exc)), None
-        actual = digest(data)
-        if not self._claim(actual):  # only once read: a copy may be the one that can be
-            return _Found(path, actual, now), None
-        try:
-            pixels = picture_to_input(data, self._spec)
-            return _Found(path, actual, now), self._view.of(pixels, actual)
-        except PictureError as exc:
-            return _Found(path, actual, now, error=str(exc)), None
+            return exc
 
-    def _claim(self, key: bytes) -> bool:
-        """Whether this thread is the first to want the picture embedded."""
-        with self._lock:
-            if key in self._known or key in self._claimed:
-                return False
-            self._claimed.add(key)
-            return True
+    def compute(pictures: Sequence[Encoded]) -> list[npt.NDArray[np.float32] | PictureError]:
+        prepared = [pixels(picture) for picture in pictures]
+        good = [p for p in prepared if not isinstance(p, PictureError)]
+        vectors = iter(engine.run(np.stack(good))["embedding"] if good else ())
+        return [p if isinstance(p, PictureError) else next(vectors) for p in prepared]
+
+    return compute
+
+
+def _before(deadline: float | None, files: int) -> Callable[[int], None]:
+    """A check that raises TrainingError once the deadline has passed."""
+
+    def check(done: int) -> None:
+        if deadline is not None and time.monotonic() > deadline:
+            raise TrainingError(
+                f"The budget ran out with {done} of {files} pictures embedded;"
+                " these are kept. Run it again with a larger --budget."
+            )
+
+    return check
