@@ -74,6 +74,15 @@ def add_file(path: Path, content: bytes | Path) -> None:
         os.fsync(file.fileno())
 
 
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file of the cache so that no other process sees half of it."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(data)
+        part.replace(path)
+
+
 def _is_empty(folder: Path) -> bool:
     return folder.is_dir() and not any(folder.iterdir())
 

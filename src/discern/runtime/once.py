@@ -16,7 +16,7 @@ import numpy.typing as npt
 from discern.config import cache_dir
 from discern.errors import PictureError
 from discern.images import read_bytes
-from discern.images.digest import DigestTable, Stamp, digest, stamp
+from discern.images.digest import DIGEST_BYTES, DigestTable, Stamp, digest, stamp
 from discern.progress import Progress
 from discern.runtime.machine import cores
 from discern.runtime.pipeline import CHUNK, chunks, ordered_map
@@ -43,6 +43,7 @@ class Computed:
     """
 
     rows: Rows  # [U, …]
+    digests: npt.NDArray[np.uint8]  # [U, 16], of the rows' pictures
     index: npt.NDArray[np.intp]  # [n]
     failures: dict[str, str] = field(default_factory=dict)
 
@@ -65,7 +66,8 @@ def each_once(
     digests, failures = _complete(files, worker, cache, stage, progress, size, check)
     places: dict[bytes, int] = {}
     index = [-1 if key is None else places.setdefault(key, len(places)) for key in digests]
-    return Computed(cache.read(places), np.array(index, np.intp), failures)
+    keys = np.frombuffer(b"".join(places), np.uint8).reshape(-1, DIGEST_BYTES)
+    return Computed(cache.read(places), keys, np.array(index, np.intp), failures)
 
 
 class _Found(NamedTuple):

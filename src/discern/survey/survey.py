@@ -49,6 +49,7 @@ class Survey:
 
     files: Sequence[Path]  # n
     records: npt.NDArray[np.void]  # [U] of RECORD
+    digests: npt.NDArray[np.uint8]  # [U, 16], hashes of the pictures' bytes
     index: npt.NDArray[np.intp]  # [n]
     failures: dict[str, str]
 
@@ -65,7 +66,7 @@ def survey(files: Sequence[Path], *, progress: Progress = SILENT) -> Survey:
     """
     cache = RowCache(cache_dir() / "survey" / str(VERSION), RECORD)
     found = each_once(files, cache, _look, stage="Looking at pictures", progress=progress)
-    return Survey(files, found.rows, found.index, found.failures)
+    return Survey(files, found.rows, found.digests, found.index, found.failures)
 
 
 def _look(pictures: Sequence[Encoded]) -> list[Any]:

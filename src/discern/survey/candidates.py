@@ -1,0 +1,69 @@
+"""Pairs of pictures that may be the same, out of all pairs, without looking at all of them."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from discern.progress import Progress
+from discern.survey.alignment import smoothed
+from discern.survey.forest import Leaves, Points, forest
+
+Pairs = npt.NDArray[np.intp]  # [P, 2]
+
+TREES, LEAF = 16, 32
+NEAREST = 4  # of each picture in a leaf
+ALIKE = 0.92  # correlation of the small colour forms; of 5 % cropped off every side, 3 % have less
+DIMENSIONS = 64  # they hold more than 99 % of what differs
+SAMPLE = 20_000  # pictures that the dimensions are found on, about
+_BATCH = 1 << 12  # leaves, or pictures, at a time
+
+
+def candidates(colours: npt.NDArray[np.uint8], progress: Progress) -> Pairs:
+    """Pairs (i, j), i < j, of alike small colour forms [n, 8, 8, 3], each once."""
+    if len(colours) < 2:
+        return np.empty((0, 2), np.intp)
+    points = _points(colours)
+    n, found = len(points), np.empty(0, np.int64)
+    with progress.stage("Finding alike pictures", TREES) as advance:
+        for leaves in forest(points, TREES, LEAF):
+            for start in range(0, len(leaves), _BATCH):
+                pairs = _alike(points, leaves[start : start + _BATCH])
+                found = np.union1d(found, pairs[:, 0] * n + pairs[:, 1])
+            advance(1)
+    return np.stack(np.divmod(found, n), axis=1)
+
+
+def _alike(points: Points, leaves: Leaves) -> Pairs:
+    """Each point's nearest in its leaf, as far as they are alike."""
+    members = points[leaves]  # [L, S, D]
+    likeness = members @ members.transpose(0, 2, 1)
+    likeness[leaves[:, :, None] == leaves[:, None, :]] = -1  # itself, or itself again
+    nearest = np.argsort(-likeness, axis=2)[:, :, :NEAREST]
+    alike = np.take_along_axis(likeness, nearest, 2) >= ALIKE
+    one = np.broadcast_to(leaves[:, :, None], nearest.shape)[alike]
+    other = leaves[np.arange(len(leaves))[:, None, None], nearest][alike]
+    return np.stack([np.minimum(one, other), np.maximum(one, other)], axis=1)
+
+
+def _points(colours: npt.NDArray[np.uint8]) -> Points:
+    """The forms as points [n, D] of length 1 whose products are their correlations."""
+    forms = _forms(colours[:: max(1, len(colours) // SAMPLE)])
+    # Principal components about zero, not about the mean: so products stay correlations.
+    _, vectors = np.linalg.eigh(forms.T @ forms)
+    basis = np.ascontiguousarray(vectors[:, ::-1][:, :DIMENSIONS])
+    return np.concatenate(list(_projected(colours, basis)))
+
+
+def _projected(colours: npt.NDArray[np.uint8], basis: Points) -> Iterator[Points]:
+    for start in range(0, len(colours), _BATCH):
+        yield _forms(colours[start : start + _BATCH]) @ basis
+
+
+def _forms(colours: npt.NDArray[np.uint8]) -> Points:
+    """Blurred, so that a shift changes little; mean 0 and length 1, as brightness counts not."""
+    planes = np.moveaxis(colours, 3, 1).reshape(-1, *colours.shape[1:3]).astype(np.float32)
+    flat = smoothed(planes).reshape(len(colours), -1)
+    flat = flat - flat.mean(1, keepdims=True)
+    unit: Points = flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
+    return unit
