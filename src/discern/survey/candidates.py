@@ -12,8 +12,8 @@ from discern.survey.forest import Leaves, Points, forest
 Pairs = npt.NDArray[np.intp]  # [P, 2]
 
 TREES, LEAF = 16, 32
-NEAREST = 4  # of each picture in a leaf
-ALIKE = 0.92  # correlation of the small colour forms; of 5 % cropped off every side, 3 % have less
+NEAREST, MOST = 4, 8  # of each picture: in a leaf, and in all
+ALIKE = 0.9  # correlation of the small colour forms; of 5 % cropped off every side, 3 % have less
 DIMENSIONS = 64  # they hold more than 99 % of what differs
 SAMPLE = 20_000  # pictures that the dimensions are found on, about
 _BATCH = 1 << 12  # leaves, or pictures, at a time
@@ -27,11 +27,11 @@ def candidates(colours: npt.NDArray[np.uint8], progress: Progress) -> Pairs:
     n, found = len(points), np.empty(0, np.int64)
     with progress.stage("Finding alike pictures", TREES) as advance:
         for leaves in forest(points, TREES, LEAF):
-            for start in range(0, len(leaves), _BATCH):
-                pairs = _alike(points, leaves[start : start + _BATCH])
-                found = np.union1d(found, pairs[:, 0] * n + pairs[:, 1])
+            batches = (leaves[start : start + _BATCH] for start in range(0, len(leaves), _BATCH))
+            pairs = np.concatenate([_alike(points, batch) for batch in batches])
+            found = np.union1d(found, pairs[:, 0] * n + pairs[:, 1])
             advance(1)
-    return np.stack(np.divmod(found, n), axis=1)
+    return _nearest(points, np.stack(np.divmod(found, n), axis=1))
 
 
 def _alike(points: Points, leaves: Leaves) -> Pairs:
@@ -44,6 +44,26 @@ def _alike(points: Points, leaves: Leaves) -> Pairs:
     one = np.broadcast_to(leaves[:, :, None], nearest.shape)[alike]
     other = leaves[np.arange(len(leaves))[:, None, None], nearest][alike]
     return np.stack([np.minimum(one, other), np.maximum(one, other)], axis=1)
+
+
+def _nearest(points: Points, pairs: Pairs) -> Pairs:
+    """The pairs in which one is among the nearest of the other."""
+    likeness = np.concatenate([_products(points, pairs)] * 2)
+    picture = pairs.T.reshape(-1)
+    order = np.lexsort((-likeness, picture))
+    ordered = picture[order]
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order)) - np.searchsorted(ordered, ordered)
+    near: Pairs = pairs[(rank.reshape(2, -1) < MOST).any(0)]
+    return near
+
+
+def _products(points: Points, pairs: Pairs) -> Points:
+    batches = (pairs[start : start + _BATCH] for start in range(0, len(pairs), _BATCH))
+    products = [
+        np.einsum("nd,nd->n", points[one], points[two]) for one, two in (b.T for b in batches)
+    ]
+    return np.concatenate(products) if products else np.empty(0, np.float32)
 
 
 def _points(colours: npt.NDArray[np.uint8]) -> Points:
