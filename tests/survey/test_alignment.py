@@ -48,3 +48,8 @@ def test_a_flat_picture_is_like_nothing() -> None:
     fit = align(flat, grey(scene(1)), whole(1), 4)
     assert fit.correlation[0] == 0
     assert np.isfinite(fit.windows).all()
+
+
+def test_no_pair_at_all() -> None:
+    none = np.empty((0, SIDE, SIDE), np.float32)
+    assert align(none, none, whole(0), 4).correlation.shape == (0,)

@@ -1,13 +1,12 @@
 """What a picture looks like in numbers: how large, how bright, how sharp."""
 
-import os
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from discern.images.decode import DEFAULT_LIMITS, PictureLimits, decode, read_bytes, read_header
+from discern.images.decode import DEFAULT_LIMITS, PictureLimits, decode, read_header
 
 WORKING_SIDE = 256  # pixels of the longer side; sharpness at different sizes cannot be compared
 
@@ -26,26 +25,21 @@ class PictureStatistics:
     sharpness: float  # variance of the Laplacian, of grey levels 0 to 255; the lower, the blurrier
 
 
-def picture_statistics(
-    picture: bytes | str | os.PathLike[str], limits: PictureLimits = DEFAULT_LIMITS
-) -> PictureStatistics:
-    """Measure an encoded picture, or the file it is in; raises PictureError as `decode` does."""
-    return measured(picture if isinstance(picture, bytes) else read_bytes(picture, limits), limits)[
-        0
-    ]
-
-
 def measured(
     data: bytes, limits: PictureLimits = DEFAULT_LIMITS
 ) -> tuple[PictureStatistics, Image.Image]:
-    """The measures of an encoded picture, and itself at the size they were taken at.
+    """The measures of an encoded picture, and itself, decoded no larger than they take.
 
-    The longer side then has 256 pixels. Sharpness is LAPV of Pech-Pacheco et al., "Diatom
-    autofocusing in brightfield microscopy: a comparative study", 2000. Raises PictureError.
+    Grey levels are taken with the longer side at 256 pixels. Sharpness is LAPV of Pech-Pacheco et
+    al., "Diatom autofocusing in brightfield microscopy: a comparative study", 2000. Raises
+    PictureError.
     """
     header = read_header(data, limits)
-    small = _small(data, header.height, header.width, limits)
-    grey = np.asarray(small.convert("L"), dtype=np.float32)
+    scale = WORKING_SIDE / max(header.height, header.width)
+    h, w = (max(1, round(side * scale)) for side in (header.height, header.width))
+    picture = decode(data, at_least=(h, w), limits=limits)
+    small = picture.convert("L").resize((w, h), Image.Resampling.BILINEAR)
+    grey = np.asarray(small, dtype=np.float32)
     statistics = PictureStatistics(
         header.format,
         header.mode,
@@ -56,15 +50,7 @@ def measured(
         contrast=float(grey.std()) / 255,
         sharpness=_laplacian_variance(grey),
     )
-    return statistics, small
-
-
-def _small(data: bytes, height: int, width: int, limits: PictureLimits) -> Image.Image:
-    """The picture, the longer of both sides being 256."""
-    scale = WORKING_SIDE / max(height, width)
-    h, w = (max(1, round(side * scale)) for side in (height, width))
-    image = decode(data, at_least=(h, w), limits=limits)
-    return image.resize((w, h), Image.Resampling.BILINEAR)
+    return statistics, picture
 
 
 def _laplacian_variance(grey: npt.NDArray[np.float32]) -> float:

@@ -41,7 +41,7 @@ def align(first: Greys, second: Greys, start: Windows, steps: int) -> Fit:
         better = correlation > best.correlation
         best.correlation[better] = correlation[better]
         best.windows[better] = windows[better]
-        if step < steps:
+        if step < steps and len(first):
             windows = _moved(windows, seen, target, correlation)
     return best
 

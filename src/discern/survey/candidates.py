@@ -24,14 +24,15 @@ def candidates(colours: npt.NDArray[np.uint8], progress: Progress) -> Pairs:
     if len(colours) < 2:
         return np.empty((0, 2), np.intp)
     points = _points(colours)
-    n, found = len(points), np.empty(0, np.int64)
+    n, pairs = len(points), np.empty((0, 2), np.intp)
     with progress.stage("Finding alike pictures", TREES) as advance:
         for leaves in forest(points, TREES, LEAF):
             batches = (leaves[start : start + _BATCH] for start in range(0, len(leaves), _BATCH))
-            pairs = np.concatenate([_alike(points, batch) for batch in batches])
-            found = np.union1d(found, pairs[:, 0] * n + pairs[:, 1])
+            found = np.concatenate([pairs, *(_alike(points, batch) for batch in batches)])
+            codes = np.unique(found[:, 0] * n + found[:, 1])
+            pairs = _nearest(points, np.stack(np.divmod(codes, n), axis=1))
             advance(1)
-    return _nearest(points, np.stack(np.divmod(found, n), axis=1))
+    return pairs
 
 
 def _alike(points: Points, leaves: Leaves) -> Pairs:

@@ -1,6 +1,7 @@
 """Pictures that are there more than once: as the same bytes, the same pixels, or nearly."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -43,37 +44,35 @@ def find_duplicates(
     """
     order = np.lexsort(survey.digests.T)  # so that nothing depends on how the files are called
     kept = _file(survey.digests[order], mirrored)
-    same = _read(kept)
+    same = _read(kept, order)
     if same is None:
         same = _find(survey, order, mirrored, progress)
-        _write(kept, same)
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
-    return _groups(survey.index, place, same)
+        _write(kept, same, order)
+    return _groups(survey.index, same)
 
 
 class _Same(NamedTuple):
-    """For each record [U], by their hashes, the first of those that are the same picture."""
+    """For each record [U], a number that those share which are the same picture."""
 
     exact: Codes
     near: Codes
 
 
 def _find(survey: Survey, order: Codes, mirrored: bool, progress: Progress) -> _Same:
-    records, files = survey.records[order], _files(survey, order)
-    joined = Components(len(records))
-    for pair in same_pixels(records, files, progress):
+    file, joined = _file_of(survey), Components(len(order))
+    for pair in same_pixels(survey.records, order, file, progress):
         joined.join(*pair)
     exact = joined.codes()
-    join_nearly_same(joined, records, files, mirrored=mirrored, progress=progress)
+    join_nearly_same(joined, survey.records, order, file, mirrored=mirrored, progress=progress)
     return _Same(exact, joined.codes())
 
 
-def _files(survey: Survey, order: Codes) -> list[Path]:
-    """A file of each record, in this order."""
-    _, first = np.unique(survey.index[survey.index >= 0], return_index=True)
-    files = np.flatnonzero(survey.index >= 0)[first]
-    return [survey.files[i] for i in files[order].tolist()]
+def _file_of(survey: Survey) -> Callable[[int], Path]:
+    """Gives a file of each record."""
+    good = np.flatnonzero(survey.index >= 0)
+    _, first = np.unique(survey.index[good], return_index=True)
+    place = good[first]
+    return lambda record: survey.files[int(place[record])]
 
 
 def _file(digests: npt.NDArray[np.uint8], mirrored: bool) -> Path:
@@ -83,24 +82,28 @@ def _file(digests: npt.NDArray[np.uint8], mirrored: bool) -> Path:
     return cache_dir() / "duplicates" / f"{facts.hexdigest()}.npz"
 
 
-def _read(file: Path) -> _Same | None:
+def _read(file: Path, order: Codes) -> _Same | None:
+    """What is kept, in the records' own order."""
+    place = np.argsort(order)
     try:
         with np.load(file) as arrays:
-            return _Same(arrays["exact"], arrays["near"])
-    except (OSError, ValueError, EOFError, KeyError, BadZipFile):  # not there, or damaged
+            return _Same(*(arrays[name][place] for name in _Same._fields))
+    except (OSError, ValueError, EOFError, LookupError, BadZipFile):  # not there, or damaged
         return None
 
 
-def _write(file: Path, same: _Same) -> None:
+def _write(file: Path, same: _Same, order: Codes) -> None:
+    """Keep it in the order of the hashes."""
     buffer = BytesIO()
-    np.savez_compressed(buffer, **same._asdict())
+    arrays = {name: codes[order] for name, codes in same._asdict().items()}
+    np.savez_compressed(buffer, **arrays)
     write_atomically(file, buffer.getvalue())
 
 
-def _groups(index: Codes, place: Codes, same: _Same) -> tuple[Group, ...]:
-    """Files by the picture they hold; `index` gives a file's record, `place` where that stands."""
+def _groups(index: Codes, same: _Same) -> tuple[Group, ...]:
+    """Files by the picture they hold; `index` [n] gives each file's record."""
     good = np.flatnonzero(index >= 0)
-    records = place[index[good]]
+    records = index[good]
     codes = same.near[records]
     by_code = np.argsort(codes, kind="stable")
     ends = np.flatnonzero(np.diff(codes[by_code])) + 1

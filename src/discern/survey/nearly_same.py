@@ -4,7 +4,7 @@ No picture is compared with all others: small forms choose the pairs worth it (`
 those that fit over each other (`matching`), and last the pictures themselves decide.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -33,18 +33,19 @@ _DECODED = 4096  # pictures kept in memory, of those compared in detail
 def join_nearly_same(
     joined: Components,
     records: npt.NDArray[np.void],
-    files: Sequence[Path],
+    order: npt.NDArray[np.intp],
+    file: Callable[[int], Path],
     *,
     mirrored: bool,
     progress: Progress,
 ) -> None:
-    """Join the records [n] that show the same picture; with `mirrored`, also left to right.
+    """Join the records that show the same picture; with `mirrored`, also left to right.
 
-    What is joined already is not compared again.
+    They are taken in this order, of positions. What is joined already is not compared again.
     """
-    some = _comparable(records)
-    pairs = _likely(records[some], mirrored, progress)
-    looks = lru_cache(_DECODED)(lambda record: _pixels(files[record]))
+    some = _comparable(records, order)
+    pairs = _likely(records, some, mirrored, progress)
+    looks = lru_cache(_DECODED)(lambda record: _pixels(file(record)))
 
     def proven(pair: _Pair) -> _Pair | None:
         return pair if _same(pair, looks) else None
@@ -64,20 +65,28 @@ class _Pair(NamedTuple):
     window: Windows  # [4]
 
 
-def _comparable(records: npt.NDArray[np.void]) -> npt.NDArray[np.intp]:
+def _comparable(records: npt.NDArray[np.void], order: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
     """The records that are large and rich enough to be alike only if they are the same."""
     side = np.minimum(records["width"], records["height"])
-    return np.flatnonzero((side >= SMALLEST) & (records["contrast"] >= FLAT))
+    good = (side >= SMALLEST) & (records["contrast"] >= FLAT)
+    comparable: npt.NDArray[np.intp] = order[good[order]]
+    return comparable
 
 
-def _likely(records: npt.NDArray[np.void], mirrored: bool, progress: Progress) -> Likely:
-    """Pairs of n records; positions from n on stand for mirrored ones."""
-    greys, colours, n = records["grey"], records["colour"], len(records)
+def _likely(
+    records: npt.NDArray[np.void], some: npt.NDArray[np.intp], mirrored: bool, progress: Progress
+) -> Likely:
+    """Pairs of positions among `some` n records; positions from n on stand for mirrored ones."""
+    colours, n = records["colour"][some], len(some)
     if mirrored:
-        greys = np.concatenate([greys, greys[:, :, ::-1]])
         colours = np.concatenate([colours, colours[:, :, ::-1]])
     pairs = candidates(colours, progress)
     new = (pairs[:, 0] < n) & (pairs[:, 1] != pairs[:, 0] + n)  # not the mirrored among themselves
+
+    def greys(places: npt.NDArray[np.intp]) -> npt.NDArray[np.uint8]:
+        found = records["grey"][some[places % n]]
+        return np.where((places < n)[:, None, None], found, found[:, :, ::-1])
+
     return likely(greys, pairs[new], progress)
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,24 +16,26 @@ from discern.runtime.pipeline import ordered_map
 
 
 def same_pixels(
-    records: npt.NDArray[np.void], files: Sequence[Path], progress: Progress
+    records: npt.NDArray[np.void],
+    order: npt.NDArray[np.intp],
+    file: Callable[[int], Path],
+    progress: Progress,
 ) -> Iterator[tuple[int, int]]:
     """Pairs of records with the same pixels: told by their small forms, proven on all pixels."""
-    alike = _alike(records)
+    alike = _alike(records, order.tolist())
     first: dict[bytes, int] = {}
     with progress.stage("Comparing pixels", len(alike)) as advance:
-        hashes = ordered_map(_hash, [files[i] for i in alike], cores())
-        for i, name in zip(alike, hashes, strict=True):
+        for i, name in zip(alike, ordered_map(_hash, map(file, alike), cores()), strict=True):
             if name is not None:
                 yield first.setdefault(name, i), i
             advance(1)
 
 
-def _alike(records: npt.NDArray[np.void]) -> list[int]:
+def _alike(records: npt.NDArray[np.void], order: Sequence[int]) -> list[int]:
     """The records whose sizes and small forms others have too."""
-    names = [_name(record) for record in records]
+    names = [_name(records[i]) for i in order]
     numbers = Counter(names)
-    return [i for i, name in enumerate(names) if numbers[name] > 1]
+    return [i for i, name in zip(order, names, strict=True) if numbers[name] > 1]
 
 
 def _name(record: np.void) -> bytes:
