@@ -145,3 +145,10 @@ def test_files_that_are_gone_when_they_are_compared(files: list[Path], tmp_path:
 def test_none_and_one(files: list[Path]) -> None:
     assert duplicates([]) == ()
     assert duplicates(files[:1]) == ()
+
+
+def test_a_cache_that_cannot_be_written(
+    files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISCERN_CACHE", str(saved(tmp_path / "file", scene(1)) / "cache"))
+    assert duplicates([*files, files[0]]) == (Group((0, 12), "bytes"),)

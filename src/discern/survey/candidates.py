@@ -1,6 +1,7 @@
 """Pairs of pictures that may be the same, out of all pairs, without looking at all of them."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +10,7 @@ from discern.progress import Progress
 from discern.survey.alignment import smoothed
 from discern.survey.forest import Leaves, Points, forest
 
-Pairs = npt.NDArray[np.intp]  # [P, 2]
+Pairs = npt.NDArray[np.signedinteger[Any]]  # [P, 2], of 32 bits: there are many
 
 TREES, LEAF = 16, 32
 NEAREST, MOST = 4, 8  # of each picture: in a leaf, and in all
@@ -17,22 +18,27 @@ ALIKE = 0.9  # correlation of the small colour forms; of 5 % cropped off every s
 DIMENSIONS = 64  # they hold more than 99 % of what differs
 SAMPLE = 20_000  # pictures that the dimensions are found on, about
 _BATCH = 1 << 12  # leaves, or pictures, at a time
+_NONE = np.empty((0, 2), np.int32)
 
 
 def candidates(colours: npt.NDArray[np.uint8], progress: Progress) -> Pairs:
     """Pairs (i, j), i < j, of alike small colour forms [n, 8, 8, 3], each once."""
     if len(colours) < 2:
-        return np.empty((0, 2), np.intp)
+        return _NONE
     points = _points(colours)
-    n, pairs = len(points), np.empty((0, 2), np.intp)
+    n, pairs = len(points), _NONE
     with progress.stage("Finding alike pictures", TREES) as advance:
         for leaves in forest(points, TREES, LEAF):
             batches = (leaves[start : start + _BATCH] for start in range(0, len(leaves), _BATCH))
             found = np.concatenate([pairs, *(_alike(points, batch) for batch in batches)])
-            codes = np.unique(found[:, 0] * n + found[:, 1])
-            pairs = _nearest(points, np.stack(np.divmod(codes, n), axis=1))
+            pairs = _nearest(points, _each_once(found, n))
             advance(1)
     return pairs
+
+
+def _each_once(pairs: Pairs, n: int) -> Pairs:
+    codes = np.unique(pairs[:, 0] * np.int64(n) + pairs[:, 1])
+    return np.stack(np.divmod(codes, n), axis=1).astype(np.int32)
 
 
 def _alike(points: Points, leaves: Leaves) -> Pairs:
@@ -44,7 +50,8 @@ def _alike(points: Points, leaves: Leaves) -> Pairs:
     alike = np.take_along_axis(likeness, nearest, 2) >= ALIKE
     one = np.broadcast_to(leaves[:, :, None], nearest.shape)[alike]
     other = leaves[np.arange(len(leaves))[:, None, None], nearest][alike]
-    return np.stack([np.minimum(one, other), np.maximum(one, other)], axis=1)
+    pairs = np.stack([np.minimum(one, other), np.maximum(one, other)], axis=1)
+    return pairs.astype(np.int32)
 
 
 def _nearest(points: Points, pairs: Pairs) -> Pairs:
@@ -52,11 +59,12 @@ def _nearest(points: Points, pairs: Pairs) -> Pairs:
     likeness = np.concatenate([_products(points, pairs)] * 2)
     picture = pairs.T.reshape(-1)
     order = np.lexsort((-likeness, picture))
-    ordered = picture[order]
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order)) - np.searchsorted(ordered, ordered)
-    near: Pairs = pairs[(rank.reshape(2, -1) < MOST).any(0)]
-    return near
+    numbers = np.bincount(picture, minlength=len(points))
+    first = np.cumsum(numbers) - numbers  # where each picture's pairs begin in this order
+    rank = np.arange(len(order)) - first[picture[order]]
+    near = np.zeros(len(pairs), np.bool_)
+    near[order[rank < MOST] % len(pairs)] = True
+    return pairs[near]
 
 
 def _products(points: Points, pairs: Pairs) -> Points:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from discern.config import cache_dir
+from discern.errors import OutputError
 from discern.progress import SILENT, Progress
 from discern.survey.components import Components
 from discern.survey.nearly_same import join_nearly_same
@@ -97,7 +99,8 @@ def _write(file: Path, same: _Same, order: Codes) -> None:
     buffer = BytesIO()
     arrays = {name: codes[order] for name, codes in same._asdict().items()}
     np.savez_compressed(buffer, **arrays)
-    write_atomically(file, buffer.getvalue())
+    with suppress(OutputError):  # a cache that cannot be written costs time only
+        write_atomically(file, buffer.getvalue())
 
 
 def _groups(index: Codes, same: _Same) -> tuple[Group, ...]:

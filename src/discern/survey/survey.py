@@ -7,6 +7,7 @@ picture's bytes, so that a second look costs a look at the file's size and time.
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,10 @@ import numpy.typing as npt
 from PIL import Image
 
 from discern.config import cache_dir
-from discern.errors import PictureError
+from discern.errors import OutputError, PictureError
 from discern.images.statistics import measured
 from discern.progress import SILENT, Progress
-from discern.runtime.once import Encoded, each_once
+from discern.runtime.once import Computed, Encoded, each_once
 from discern.runtime.row_cache import RowCache
 
 GREY, COLOUR = 32, 8  # pixels a side of the two small forms, whatever the picture's proportions
@@ -64,9 +65,17 @@ def survey(files: Sequence[Path], *, progress: Progress = SILENT) -> Survey:
 
     A file seen before is not read, a picture seen before under another name not decoded.
     """
-    cache = RowCache(cache_dir() / "survey" / str(VERSION), RECORD)
-    found = each_once(files, cache, _look, stage="Looking at pictures", progress=progress)
+    try:
+        found = _seen(files, cache_dir() / "survey" / str(VERSION), progress)
+    except OutputError:  # a cache that cannot be written is no reason not to look
+        with TemporaryDirectory() as folder:
+            found = _seen(files, Path(folder), progress)
     return Survey(files, found.rows, found.digests, found.index, found.failures)
+
+
+def _seen(files: Sequence[Path], folder: Path, progress: Progress) -> Computed:
+    cache = RowCache(folder, RECORD)
+    return each_once(files, cache, _look, stage="Looking at pictures", progress=progress)
 
 
 def _look(pictures: Sequence[Encoded]) -> list[Any]:
