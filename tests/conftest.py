@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from discern.images import PreprocessSpec
@@ -20,6 +21,10 @@ from discern.model.model import short_digest
 from discern.model.reference import Reference, reference_files
 from discern.runtime import Predictor
 from discern.runtime.engine import create_engine
+
+# How long an example takes says how busy the machine is, not whether the law holds.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 LABELS = ("cat", "dog", "fish")
 SIDE, EMBEDDING = 16, 8

@@ -100,6 +100,7 @@ class TrainConfig:
     engine: str = "auto"
     precision: str = "auto"
     split: SplitConfig = SplitConfig()
+    leak_check: bool = True  # look for copies of pictures: one split for each, and told of scores
     metadata: tuple[str, ...] = ()  # facts beside the picture: columns, or "exif"
     logit_adjustment: float = 0.0  # 0: classes as often as in train; 1: all equally often
     head: HeadConfig = HeadConfig()

@@ -69,3 +69,21 @@ def test_a_bar_is_held_against_the_lower_end(discern: Callable, model: Path) -> 
     assert passed.code == 0, passed.err
     assert json.loads(passed.out)["passed"] is True
     assert discern("evaluate", model, "photos", "--at-least", "85").code == 2
+
+
+def test_copies_of_training_pictures_stand_beside_the_score(
+    discern: Callable,  # type: ignore[type-arg]
+    model: Path,
+    photos: Path,
+) -> None:
+    (photos.parent / "given").mkdir()
+    photos.rename(photos.parent / "given" / "test")
+    ran = discern("evaluate", model, "given")
+    assert ran.code == 0, ran.err
+    assert "also among the training pictures, byte for byte: test/" in ran.err
+    assert "also in training" in ran.out.splitlines()[1]
+    found = json.loads(discern("evaluate", model, "given", "--json").out)
+    blind = json.loads(discern("evaluate", model, "given", "--json", "--no-leak-check").out)
+    assert found["leaks"]["exact"] == blind["leaks"]["exact"] > 0
+    assert found["leaks"]["metrics"]["n"] == 24 - found["leaks"]["exact"]
+    assert (found["leaks"]["near"], blind["leaks"]["near"]) == (0, None)

@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ from hypothesis import strategies as st
 
 from discern.config import SplitConfig
 from discern.data import Dataset, hold_out, require_trainable, split_dataset
-from discern.data.dataset import Row
+from discern.data.dataset import STRING, Row
+from discern.data.together import kept_together, separable, units
 from discern.errors import ConfigError, DatasetError
 
 CONFIG = SplitConfig(validation=0.2, test=0.2, seed=3)
@@ -229,3 +231,63 @@ def test_impossible_fractions(config: SplitConfig) -> None:
 def test_impossible_fractions_to_hold_out(fraction: float) -> None:
     with pytest.raises(ConfigError, match="fraction"):
         hold_out(dataset(pictures({"a": 9, "b": 9})), fraction, 0)
+
+
+@st.composite
+def with_copies(draw: st.DrawFn) -> Dataset:
+    """As `grouped`, and some pictures are copies of others, whatever their class and group."""
+    data = draw(grouped())
+    n = len(data)
+    names = draw(st.lists(st.sampled_from(["", "", "", "1", "2", "3"]), min_size=n, max_size=n))
+    return replace(data, copies=np.array(names, STRING))
+
+
+@given(with_copies())
+def test_what_shares_a_group_or_a_picture_is_kept_together(data: Dataset) -> None:
+    together, copies = kept_together(data), data.copies
+    assert copies is not None
+    for column in (data.groups, copies):
+        for name in set(column.tolist()) - {""}:
+            assert len(set(together[column == name].tolist()) - {""}) == 1
+    assert ((together == "") == ((data.groups == "") & (copies == ""))).all()
+    # Nothing else is: whoever is in one with others can be reached from any of them.
+    for name in set(together.tolist()) - {""}:
+        members = np.flatnonzero(together == name)
+        reached = members[:1]
+        for _ in members:
+            near = np.isin(data.groups, data.groups[reached]) & (data.groups != "")
+            near |= np.isin(copies, copies[reached]) & (copies != "")
+            reached = np.union1d(reached, np.flatnonzero(near))
+        assert set(reached.tolist()) == set(members.tolist())
+
+
+@given(with_copies(), seeds)
+def test_copies_are_in_one_split_and_no_class_is_lost_for_it(data: Dataset, seed: int) -> None:
+    divided = split_dataset(data, SplitConfig(0.2, 0.2, seed))  # does not fail: it did not without
+    parted = separable(data)
+    together = kept_together(parted)
+    for name in set(together.tolist()) - {""}:
+        assert len(set(divided.splits[together == name].tolist())) == 1
+    whole = units(data.labels, kept_together(data))
+    if min(whole.values()) >= 2:
+        assert parted.copies is not None
+        assert (parted.copies == data.copies).all()
+    assert min(units(parted.labels, together).values()) >= 2
+    rest, held = hold_out(data, 0.3, seed)
+    assert len(rest) + len(held) == len(data)
+
+
+@given(with_copies(), seeds)
+def test_neither_names_nor_order_matter_to_copies(data: Dataset, seed: int) -> None:
+    config = SplitConfig(0.2, 0.2, seed)
+    assert data.copies is not None
+    renamed = np.array([name and f"x{9 - int(name)}" for name in data.copies.tolist()], STRING)
+    other = replace(data, copies=renamed).where(np.arange(len(data))[::-1])
+    assert assigned(split_dataset(data, config)) == assigned(split_dataset(other, config))
+
+
+@given(grouped(), seeds)
+def test_without_copies_it_divides_as_it_did(data: Dataset, seed: int) -> None:
+    looked = replace(data, copies=np.full(len(data), "", STRING))
+    config = SplitConfig(0.2, 0.2, seed)
+    assert assigned(split_dataset(looked, config)) == assigned(split_dataset(data, config))

@@ -44,7 +44,7 @@ def test_all_that_is_said_is_made_from_what_was_scored(
 ) -> None:
     model = load(model_folder)
     found = evaluate(model, dataset)
-    assert (found.split, found.scored.seen_in_training, found.strangers) == ("all", 0, ())
+    assert (found.split, found.scored.leaks, found.strangers) == ("all", (), ())
     assert "5 of 21 pictures took part" in found.notes[0]
     assert found.scored.files == tuple(pictures[5:])
     assert found.scored.truth == dataset.labels[5:].tolist()
@@ -73,8 +73,11 @@ def test_pictures_of_training_in_a_given_split_are_counted(
     model_folder: Path, dataset: Dataset
 ) -> None:
     found = evaluate(load(model_folder), dataset.with_splits(np.full(21, "test")))
-    assert (found.split, found.metrics.n, found.scored.seen_in_training) == ("test", 21, 5)
-    assert "The score is too good" in found.notes[0]
+    assert (found.split, len(found.scored.leaks), found.metrics.n) == ("test", 5, 21)
+    assert "5 of the 21 pictures scored are also among the training pictures" in found.notes[0]
+    assert found.leaks is not None
+    assert (found.leaks.exact, found.leaks.near) == (5, 0)
+    assert found.leaks.metrics == evaluate(load(model_folder), dataset).metrics
 
 
 def test_pictures_that_are_none_of_the_classes(

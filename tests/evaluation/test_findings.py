@@ -30,7 +30,7 @@ Floats = npt.NDArray[np.floating]
 def scored(truth: list[str], probabilities: object) -> Scored:
     P = np.array(probabilities, dtype=float)
     files = tuple(Path(f"{i}.png") for i in range(len(truth)))
-    return Scored(files, truth, P, np.zeros((len(P), 2), np.float32), 0)
+    return Scored(files, truth, P, np.zeros((len(P), 2), np.float32))
 
 
 def drawn(n: int, seed: int = 0) -> Scored:

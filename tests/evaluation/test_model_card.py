@@ -19,6 +19,7 @@ from discern.evaluation.markup import UNHELD
 from discern.evaluation.scored import Scored
 from discern.images import PreprocessSpec
 from discern.model import ModelInfo
+from discern.survey.leaks import Leak
 
 yaml = pytest.importorskip("yaml")
 LABELS = ("cat", "dog", "fish")
@@ -73,7 +74,9 @@ def evaluation(labels: Labels = LABELS, seen: int = 0, **changes: Any) -> Evalua
     answer = np.where(np.arange(100) >= 94, 0, truth)
     P = np.eye(len(labels))[answer] * 0.9 + 0.1 / len(labels)
     names = [labels[k] for k in truth]
-    scored = Scored((Path("a.jpg"),) * 100, names, P, np.zeros((100, 1), np.float32), seen)
+    leaks = (Leak(Path("a.jpg"), "a.jpg", None, True),) * seen
+    nothing = np.zeros((100, 1), np.float32)
+    scored = Scored((Path("a.jpg"),) * 100, names, P, nothing, leaks=leaks)
     made = Evaluation(score(labels, names, P), "test", (), {}, scored)
     return replace(made, **changes)
 

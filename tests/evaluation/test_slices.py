@@ -32,7 +32,7 @@ def make_scored(tmp_path: Path) -> Maker:
         right = np.array([i not in wrong for i in range(N)])
         P = np.eye(2)[[i % 2 if ok else 1 - i % 2 for i, ok in enumerate(right)]]
         return Scored(
-            tuple(files), [LABELS[i % 2] for i in range(N)], P, np.zeros((N, 1), np.float32), 0
+            tuple(files), [LABELS[i % 2] for i in range(N)], P, np.zeros((N, 1), np.float32)
         )
 
     return make
@@ -96,7 +96,7 @@ def test_formats_and_pictures_that_can_no_longer_be_read(make_scored: Maker) -> 
 
 def test_small_groups_are_left_out(make_scored: Maker) -> None:
     part = make_scored(range(5))
-    few = Scored(part.files[:39], part.truth[:39], part.probabilities[:39], part.embeddings[:39], 0)
+    few = Scored(part.files[:39], part.truth[:39], part.probabilities[:39], part.embeddings[:39])
     assert score_slices(few, LABELS) == ()
     enough = score_slices(part, LABELS)
     assert all(20 <= s.n <= N - 20 for s in enough)
@@ -110,6 +110,5 @@ def test_the_order_of_the_pictures_does_not_count(make_scored: Maker) -> None:
         [part.truth[i] for i in order],
         part.probabilities[order],
         part.embeddings[order],
-        0,
     )
     assert score_slices(shuffled, LABELS) == score_slices(part, LABELS)

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -143,12 +142,10 @@ def test_a_deadline_in_the_loop(
     roles = network_roles(split_dataset(dataset, many.split), 0)
     checkpoints = Checkpoints(tmp_path / "training", {})
     checkpoints.write_plan({"epochs": 500, "seconds": 2.0})
-    started = time.monotonic()
     outcome = train_network(roles, dataset.classes, backbone, many, checkpoints, told())
     assert outcome is not None
     assert outcome.facts["epochs"] == 500
     assert len(outcome.facts["history"]) < 100
-    assert time.monotonic() - started < 15
 
 
 def pictures(photos: Photos, **changed: Any) -> TrainingPictures:

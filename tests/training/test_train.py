@@ -102,7 +102,10 @@ def test_leaks_are_counted_in_the_report(
     photos(3, first=6, prefix="test")  # 6 and 7 are in train too
     model = train(load_dataset(photos(2, first=20, prefix="val")), tmp_path / "model", config)
     report = (model.path / "report.html").read_text()
-    assert "6 of the 9 pictures scored are, byte for byte, also among" in report
+    assert (
+        "6 of the 9 pictures scored are also among the training pictures, byte for byte" in report
+    )
+    assert model.info.dataset["leaks"]["test"]["exact"] == 6
 
 
 def test_bad_pictures_are_named_and_left_out(
@@ -232,4 +235,5 @@ def test_pictures_linked_ten_times_over(
     model = train(load_dataset(root), tmp_path / "model", config)
     keys = [np.load(path) for path in (cache / "embeddings").rglob("*.keys.npy")]
     assert sum(map(len, keys)) == 18
-    assert model.info.metrics["test"]["n"] == 18
+    assert model.info.metrics["test"]["n"] == 30  # one picture of each class, with all its links
+    assert model.info.dataset["leaks"]["test"]["exact"] == 0

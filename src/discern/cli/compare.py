@@ -50,6 +50,7 @@ def compare(
     level: options.Level = None,
     exclude: options.Exclude = None,
     metadata: options.Metadata = None,
+    leak_check: options.LeakCheck = None,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -68,6 +69,7 @@ def compare(
         "image_size": image_size,
         "seed": seed,
         "metadata": metadata,
+        "leak_check": leak_check,
         "engine": engine,
         "precision": precision,
         "device": device,
@@ -107,6 +109,7 @@ def _document(comparison: "Comparison") -> dict[str, Any]:
         "model": str(comparison.model),
         "split": comparison.split,
         "metrics": None if comparison.score is None else comparison.score.to_dict(),
+        "leaks": None if comparison.leaks is None else comparison.leaks.to_dict(),
         "held_out_pictures": comparison.pictures,
         "candidates": [asdict(c) | {"on_front": c in best} for c in comparison.candidates],
         "failures": comparison.failures,
@@ -153,10 +156,13 @@ def _line(c: "Candidate", taken: bool, width: int) -> str:
 
 
 def _score(comparison: "Comparison") -> str:
+    from discern.evaluation.leaks import line_without
+
     metrics = comparison.score
     if metrics is None:
         return "There is no split to score it on."
-    return (
+    line = (
         f"On {comparison.split}, of which no picture took part in the choice: accuracy "
         f"{metrics.accuracy}   log loss {metrics.log_loss:.3f}   n {metrics.n}"
     )
+    return "\n".join([line, *line_without(comparison.leaks)])

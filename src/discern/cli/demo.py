@@ -23,7 +23,7 @@ def demo(
 
     A second run finds the pictures and the model there and only uses them.
     """
-    from discern.data import load_dataset, split_dataset
+    from discern.data import load_dataset
     from discern.data.digits import write_digits
     from discern.evaluation import evaluate
     from discern.model import load
@@ -41,8 +41,8 @@ def demo(
         train(dataset, output, settings(), progress=terminal)
     model = load(output)
     evaluation = evaluate(model, dataset, progress=terminal)
-    test = split_dataset(dataset, settings().split).select("test")
-    shown = [str(path) for path in test.files()][:: max(1, len(test) // SHOWN)][:SHOWN]
+    test = [str(path) for path in evaluation.scored.files]
+    shown = test[:: max(1, len(test) // SHOWN)][:SHOWN]
     predictions = list(zip(shown, model.predict(shown), strict=True))
     lines = [f"  {p.probability:6.1%}  {p.label}  {name}" for name, p in predictions]
     m = evaluation.metrics
@@ -73,7 +73,7 @@ def settings() -> "TrainConfig":
     from discern.config import FinetuneConfig, TrainConfig
 
     loop = FinetuneConfig(
-        epochs=8,
+        epochs=5,
         batch_size=64,
         learning_rate=2e-3,
         layer_decay=1.0,
@@ -82,6 +82,5 @@ def settings() -> "TrainConfig":
         flip=False,
         train_size=1.0,
         ema_decay=0.98,
-        patience=8,
     )
     return TrainConfig(mode="scratch", backbone="resnet10t", image_size=32, finetune=loop)

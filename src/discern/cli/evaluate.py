@@ -62,6 +62,7 @@ def evaluate(
     level: options.Level = None,
     exclude: options.Exclude = None,
     metadata: options.Metadata = None,
+    leak_check: options.LeakCheck = None,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -98,6 +99,7 @@ def evaluate(
             dataset,
             split=split,
             unknown=_by_name(unknown or ()),
+            leak_check=leak_check is not False,
             engine=engine,
             precision=precision,
             device=device,
@@ -176,6 +178,7 @@ def _document(evaluation: "Evaluation", findings: "Findings") -> dict[str, Any]:
     return {
         "split": evaluation.split,
         "metrics": evaluation.metrics.to_dict(),
+        "leaks": None if evaluation.leaks is None else evaluation.leaks.to_dict(),
         "notes": evaluation.notes,
         "left_out": evaluation.failures,
         **asdict(findings, dict_factory=_plain),
@@ -187,9 +190,12 @@ def _plain(fields: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _summary(evaluation: "Evaluation", findings: "Findings", written: tuple[Path, ...]) -> str:
+    from discern.evaluation.leaks import line_without
+
     m = evaluation.metrics
     lines = [
         f"Accuracy {m.accuracy} on {m.n} pictures ({evaluation.split})",
+        *line_without(evaluation.leaks),
         f"macro F1 {m.macro_f1:.3f}   log loss {m.log_loss:.3f}   "
         f"calibration error {m.calibration_error:.3f} (15 equal-mass bins)",
         *_promises(findings),

@@ -70,6 +70,15 @@ Seed = Annotated[
 Config = Annotated[
     Path | None, typer.Option(help="Settings in TOML; options here win.", rich_help_panel=TRAINING)
 ]
+LeakCheck = Annotated[
+    bool | None,
+    typer.Option(
+        "--leak-check/--no-leak-check",
+        help="Look for copies of one picture, also resized or cropped ones: no score is taken on "
+        "a copy of a training picture unsaid.",
+        rich_help_panel=DATA,
+    ),
+]
 Metadata = Annotated[
     str | None,
     typer.Option(

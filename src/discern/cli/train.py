@@ -1,5 +1,6 @@
 """`discern train`: pictures in, model folder out."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +10,7 @@ from discern.cli import options
 from discern.cli.terminal import Terminal
 
 if TYPE_CHECKING:
-    from discern.model import Model
+    from discern.model import Model, ModelInfo
 
 
 def train(
@@ -99,6 +100,7 @@ def train(
     level: options.Level = None,
     exclude: options.Exclude = None,
     metadata: options.Metadata = None,
+    leak_check: options.LeakCheck = None,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -119,6 +121,7 @@ def train(
         "image_size": image_size,
         "seed": seed,
         "metadata": metadata,
+        "leak_check": leak_check,
         "engine": engine,
         "precision": precision,
         "device": device,
@@ -163,6 +166,7 @@ def _document(model: "Model") -> dict[str, Any]:
         "mode": info.training["mode"],
         "temperature": info.temperature,
         "metrics": info.metrics,
+        "leaks": info.dataset["leaks"],
         "left_out": info.training["left_out"],
         "seconds": info.training["seconds"],
     }
@@ -170,17 +174,10 @@ def _document(model: "Model") -> dict[str, Any]:
 
 def _summary(model: "Model", data: str) -> str:
     """What a person wants to know when training is over."""
-    from discern.evaluation import Metrics
-
     info = model.info
-    lines = [
-        f"{split:<11}accuracy {m.accuracy}   macro F1 {m.macro_f1:.3f}   "
-        f"log loss {m.log_loss:.3f}   calibration error {m.calibration_error:.3f}   n {m.n}"
-        for split, m in ((s, Metrics.from_dict(dict(v))) for s, v in info.metrics.items())
-    ]
     return "\n".join(
         [
-            *lines,
+            *_scores(info),
             f"{model.path}  ({info.training['mode']}, {info.backbone['name']}, "
             f"{len(info.labels)} classes, {info.training['seconds']:.0f} s)",
             "",
@@ -189,3 +186,17 @@ def _summary(model: "Model", data: str) -> str:
             f"  discern predict {model.path} PICTURE…",
         ]
     )
+
+
+def _scores(info: "ModelInfo") -> Iterator[str]:
+    """A line for each split, and one without copies of training pictures where there are any."""
+    from discern.evaluation import Metrics
+    from discern.evaluation.leaks import line_without, recorded
+
+    for split, values in info.metrics.items():
+        m = Metrics.from_dict(dict(values))
+        yield (
+            f"{split:<11}accuracy {m.accuracy}   macro F1 {m.macro_f1:.3f}   "
+            f"log loss {m.log_loss:.3f}   calibration error {m.calibration_error:.3f}   n {m.n}"
+        )
+        yield from line_without(recorded(info, split))

@@ -1,5 +1,6 @@
 """`discern tune`: try settings, train the best."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -53,6 +54,7 @@ def tune(
     level: options.Level = None,
     exclude: options.Exclude = None,
     metadata: options.Metadata = None,
+    leak_check: options.LeakCheck = None,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -75,6 +77,7 @@ def tune(
         "image_size": image_size,
         "seed": seed,
         "metadata": metadata,
+        "leak_check": leak_check,
         "engine": engine,
         "precision": precision,
         "device": device,
@@ -117,6 +120,7 @@ def _document(tuning: "Tuning") -> dict[str, Any]:
         "model": str(tuning.model.path),
         "settings": tuning.settings,
         "metrics": tuning.model.info.metrics,
+        "leaks": tuning.model.info.dataset.get("leaks", {}),
         "tried": tuning.tried,
         "finished": [
             {"trial": t.number, "log_loss": t.value, "settings": read_params(t.params)}
@@ -169,12 +173,13 @@ def _verdict(gain: "Gain") -> str:
     )
 
 
-def _scores(tuning: "Tuning") -> list[str]:
+def _scores(tuning: "Tuning") -> Iterator[str]:
     from discern.evaluation import Metrics
+    from discern.evaluation.leaks import line_without, recorded
 
     info = tuning.model.info
-    found = ((split, Metrics.from_dict(dict(values))) for split, values in info.metrics.items())
-    return [
-        *(f"{s:<11}accuracy {m.accuracy}   log loss {m.log_loss:.3f}   n {m.n}" for s, m in found),
-        str(tuning.model.path),
-    ]
+    for split, values in info.metrics.items():
+        m = Metrics.from_dict(dict(values))
+        yield f"{split:<11}accuracy {m.accuracy}   log loss {m.log_loss:.3f}   n {m.n}"
+        yield from line_without(recorded(info, split))
+    yield str(tuning.model.path)

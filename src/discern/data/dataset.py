@@ -44,7 +44,8 @@ class Dataset:
 
     Paths are relative to `root` where they lie inside it. `source` says in a line what was
     taken for what. `given` keeps the splits as the source had them once `splits` are made.
-    `metadata` are facts beside the pictures, by name, as they are written.
+    `metadata` are facts beside the pictures, by name, as they are written. `copies` are alike for
+    samples that show one picture; None where nobody has looked for such.
     """
 
     root: Path
@@ -55,9 +56,10 @@ class Dataset:
     source: str = ""
     given: StringArray | None = field(default=None, repr=False)
     metadata: Mapping[str, StringArray] = field(default_factory=dict)
+    copies: StringArray | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        for name in ("paths", "labels", "splits", "groups", "given"):
+        for name in ("paths", "labels", "splits", "groups", "given", "copies"):
             if (column := getattr(self, name)) is not None:
                 object.__setattr__(self, name, _frozen(column, len(self.paths)))
         metadata = {name: _frozen(column, len(self)) for name, column in self.metadata.items()}
@@ -114,6 +116,7 @@ class Dataset:
             groups=self.groups[mask],
             given=None if self.given is None else self.given[mask],
             metadata={name: column[mask] for name, column in self.metadata.items()},
+            copies=None if self.copies is None else self.copies[mask],
         )
 
     def select(self, split: str) -> "Dataset":

@@ -1,9 +1,9 @@
 """Which samples to hold out, so that classes keep their proportions while groups stay whole.
 
-A unit is what stays together: a group, or a picture without one. Groups go first, the largest
-first, each held out if that brings its classes nearer to their targets. Single pictures then
-fill what is missing to the exact number. Last, a class with nothing held out though it has
-units to spare gets its smallest group.
+A unit is what stays together: a group, copies of one picture, or a picture by itself. Groups go
+first, the largest first, each held out if that brings its classes nearer to their targets. Single
+pictures then fill what is missing to the exact number. Last, a class with nothing held out though
+it has units to spare gets its smallest group.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from discern.data.dataset import Dataset, StringArray
+from discern.data.together import kept_together
 
 Mask = npt.NDArray[np.bool_]  # [N]
 Codes = npt.NDArray[np.intp]  # [N]
@@ -24,19 +25,9 @@ def held_out(dataset: Dataset, fraction: float, seed: int) -> Mask:
     held = np.zeros(len(dataset), dtype=bool)
     if fraction > 0 and len(order):
         rng = np.random.default_rng(seed)
-        labels, groups = dataset.labels[order], dataset.groups[order]
+        labels, groups = dataset.labels[order], kept_together(dataset)[order]
         held[order] = _held_in_order(_codes(labels), groups, fraction, rng)
     return held
-
-
-def units(dataset: Dataset) -> dict[str, int]:
-    """By class, the number of its groups and of its pictures without a group."""
-    names, codes = np.unique(dataset.labels, return_inverse=True)
-    grouped = dataset.groups != ""
-    pairs = np.unique(_codes(dataset.groups[grouped]) * len(names) + codes[grouped])
-    numbers = np.bincount(codes[~grouped], minlength=len(names))
-    numbers += np.bincount(pairs % len(names), minlength=len(names))
-    return {name: n for name, n in zip(names.tolist(), numbers.tolist(), strict=True) if name}
 
 
 @dataclass

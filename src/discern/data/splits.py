@@ -3,11 +3,13 @@
 import shlex
 
 import numpy as np
+import numpy.typing as npt
 
 from discern.config import SplitConfig
 from discern.data.dataset import Dataset
-from discern.data.division import held_out, units
+from discern.data.division import held_out
 from discern.data.split_names import TEST, TRAIN, UNLABELLED, VALIDATION
+from discern.data.together import kept_together, separable, units
 from discern.errors import ConfigError, DatasetError
 
 _SHOWN = 3
@@ -18,30 +20,36 @@ def split_dataset(dataset: Dataset, config: SplitConfig) -> Dataset:
 
     Without any (or with train alone) all labelled samples are divided. With train and test,
     validation is carved from train, as its fraction of train. With train and validation nothing
-    is done. Classes keep their proportions, groups stay whole, and the result depends on the
-    samples and the seed, not on their order. Raises DatasetError when a class is too small.
+    is done. Classes keep their proportions, groups stay whole, and so do copies of one picture,
+    unless their class could not be divided then. The result depends on the samples and the seed,
+    not on their order. Raises DatasetError when a class is too small.
     """
     _check_fractions(config)
     given = _given_splits(dataset)
     if VALIDATION in given:
         return dataset
-    if TEST in given:
-        return _carved(dataset, VALIDATION, config.validation, config.seed)
-    divided = _carved(dataset, TEST, config.test, config.seed)
-    rest = config.validation / (1 - config.test)  # of what the test split has left
-    return _carved(divided, VALIDATION, rest, config.seed, first=False)
+    pool = _pool(dataset)
+    part = dataset.where(pool)
+    require_trainable(part)
+    part = separable(part)
+    _check_divisible(part)
+    splits = dataset.splits.copy()
+    splits[pool] = _divided(part, config, TEST in given).splits
+    return dataset.with_splits(splits)
 
 
 def hold_out(dataset: Dataset, fraction: float, seed: int) -> tuple[Dataset, Dataset]:
     """Divide the labelled samples in two, (rest, held out), stratified and with whole groups.
 
-    Raises DatasetError for a class that has one picture or group only. Samples without a
-    label stay in the rest.
+    Copies of one picture stay together, unless their class could not be divided then. Samples
+    without a label stay in the rest. Raises DatasetError for a class that has one picture or group
+    only.
     """
     if not 0 < fraction < 1:
         raise ConfigError(f"the fraction to hold out is {fraction}; expected between 0 and 1.")
-    _check_divisible(dataset)
-    held = held_out(dataset, fraction, seed)
+    parted = separable(dataset)
+    _check_divisible(parted)
+    held = held_out(parted, fraction, seed)
     return dataset.where(~held), dataset.where(held)
 
 
@@ -78,16 +86,26 @@ def _given_splits(dataset: Dataset) -> set[str]:
     return given
 
 
-def _carved(
-    dataset: Dataset, split: str, fraction: float, seed: int, *, first: bool = True
-) -> Dataset:
+def _pool(dataset: Dataset) -> npt.NDArray[np.bool_]:
+    """The samples [N] that are divided: labelled, and not in a split that is kept."""
+    undecided = (dataset.splits == "") | (dataset.splits == TRAIN)
+    pool: npt.NDArray[np.bool_] = (dataset.labels != "") & undecided
+    return pool
+
+
+def _divided(part: Dataset, config: SplitConfig, test_is_given: bool) -> Dataset:
+    """The samples of the pool in train, validation and, where none is given, test."""
+    if test_is_given:
+        return _carved(part, VALIDATION, config.validation, config.seed)
+    part = _carved(part, TEST, config.test, config.seed)
+    rest = config.validation / (1 - config.test)  # of what the test split has left
+    return _carved(part, VALIDATION, rest, config.seed)
+
+
+def _carved(dataset: Dataset, split: str, fraction: float, seed: int) -> Dataset:
     """The dataset with `fraction` of train moved to `split`; undivided samples become train."""
-    pool = (dataset.labels != "") & ((dataset.splits == "") | (dataset.splits == TRAIN))
-    part = dataset.where(pool)
-    if first:
-        require_trainable(part)
-        _check_divisible(part)
-    names = np.where(held_out(part, fraction, seed), split, TRAIN)
+    pool = _pool(dataset)
+    names = np.where(held_out(dataset.where(pool), fraction, seed), split, TRAIN)
     splits = dataset.splits.copy()
     splits[pool] = names.astype(splits.dtype)
     return dataset.with_splits(splits)
@@ -128,7 +146,8 @@ def _check_divisible(dataset: Dataset) -> None:
     if not dataset.classes:
         raise DatasetError(f"{dataset.root}: has no labelled pictures to divide.")
     _check_enough_pictures(dataset)
-    lone = [name for name, n in units(dataset).items() if n < 2]
+    whole = units(dataset.labels, kept_together(dataset))
+    lone = [name for name, n in whole.items() if n < 2]
     if lone:
         raise DatasetError(
             f"{_shown(dataset, lone)} 1 group only; a class needs at least 2 to be split.\n"

@@ -9,19 +9,23 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from discern.config import SplitConfig, cache_dir, settings_from
-from discern.data import Dataset, split_dataset
+from discern.config import cache_dir
+from discern.data import Dataset
 from discern.data.metadata import MetadataSpec
 from discern.errors import ConfigError, DatasetError, PictureError
+from discern.evaluation.leaks import LeakScore, leak_notes, leak_score
 from discern.evaluation.metrics import Metrics, score
 from discern.evaluation.scored import Scored, Strangers
 from discern.images.digest import file_digests
 from discern.model import Model
+from discern.model.division import divided_again
 from discern.progress import SILENT, Progress
 from discern.runtime import Predictor
+from discern.survey.leaks import Leak, find_leaks, with_copies
 
 ALL = "all"  # the "split" of data that has none
 WORTH_MEASURING = 500  # pictures; for fewer, finding the fastest engine takes longer than it saves
+Bools = npt.NDArray[np.bool_]
 NONE_GIVEN: Mapping[str, Sequence[Path]] = MappingProxyType({})
 
 
@@ -35,6 +39,7 @@ class Evaluation:
     failures: dict[str, str]  # path → why the picture is not in the score
     scored: Scored
     strangers: tuple[Strangers, ...] = ()
+    leaks: LeakScore | None = None  # None where nobody looked for any
 
 
 def evaluate(
@@ -43,6 +48,7 @@ def evaluate(
     *,
     split: str | None = None,
     unknown: Mapping[str, Sequence[Path]] = NONE_GIVEN,
+    leak_check: bool = True,
     engine: str = "auto",
     precision: str = "auto",
     device: str = "auto",
@@ -52,8 +58,9 @@ def evaluate(
 
     The data it was trained on is divided as it was then. Other data without splits is scored
     whole, without the pictures that took part in training; so is any with split "all". `unknown`
-    has, by name, files of pictures that are certainly none of the classes. Raises DatasetError
-    where no picture is left to score, ConfigError where the model has no rule for `unknown`.
+    has, by name, files of pictures that are certainly none of the classes. `leak_check` also looks
+    for scored pictures that are training pictures in another form. Raises DatasetError where no
+    picture is left to score, ConfigError where the model has no rule for `unknown`.
     """
     if unknown and model.interpreter.unknown is None:
         raise ConfigError(
@@ -61,6 +68,7 @@ def evaluate(
             "Train it anew with more pictures."
         )
     part = _part(model, dataset, split)
+    leaks, unchecked = _leaks(model, part, leak_check, progress)
     files = list(part.samples.files())
     predictor = model.predictor(
         engine=engine, precision=precision, device=device, measure=len(files) >= WORTH_MEASURING
@@ -70,24 +78,36 @@ def evaluate(
         answers = _answers(predictor, files, str(dataset.root), advance, facts)
     with progress.stage("None of these", sum(map(len, unknown.values()))) as advance:
         others = {n: _answers(predictor, some, n, advance) for n, some in unknown.items()}
-    scored = _scored(part, answers)
+    scored = _scored(part.samples, answers, leaks)
+    leaking = leak_score(model.info.labels, scored, leak_check)
     return Evaluation(
         metrics=score(model.info.labels, scored.truth, scored.probabilities),
         split=part.split,
-        notes=(*part.notes, *_fact_notes(model, facts)),
+        notes=(
+            *part.notes,
+            *leak_notes(scored, leaking),
+            *unchecked,
+            *_fact_notes(model, facts),
+        ),
         failures={k: v for found in (answers, *others.values()) for k, v in found.failures.items()},
         scored=scored,
         strangers=tuple(Strangers(n, a.probabilities, a.embeddings) for n, a in others.items()),
+        leaks=leaking,
     )
 
 
 class _Part(NamedTuple):
-    """The samples to score, what to call them, and what to say about them."""
+    """All labelled samples, and which of them [N] to score, under which name."""
 
-    samples: Dataset
+    dataset: Dataset
+    scored: Bools
+    seen: Bools  # whose bytes were trained on
     split: str
     notes: tuple[str, ...] = ()
-    seen_in_training: int = 0
+
+    @property
+    def samples(self) -> Dataset:
+        return self.dataset.where(self.scored)
 
 
 class _Answers(NamedTuple):
@@ -125,15 +145,17 @@ def _answers(
     return _Answers(kept, np.stack(probabilities), np.stack(embeddings), failures)
 
 
-def _scored(part: _Part, answers: _Answers) -> Scored:
-    samples = part.samples.where(np.array(answers.kept))
+def _scored(samples: Dataset, answers: _Answers, leaks: Sequence[Leak]) -> Scored:
+    samples = samples.where(np.array(answers.kept))
+    files = tuple(samples.files())
+    answered = set(files)
     return Scored(
-        files=tuple(samples.files()),
+        files=files,
         truth=samples.labels.tolist(),
         probabilities=answers.probabilities,
         embeddings=answers.embeddings,
-        seen_in_training=part.seen_in_training,
         metadata=samples.metadata,
+        leaks=tuple(leak for leak in leaks if leak.file in answered),
     )
 
 
@@ -158,43 +180,53 @@ def _part(model: Model, dataset: Dataset, split: str | None) -> _Part:
     dataset = dataset.where(dataset.labels != "")
     if len(dataset) == 0:
         raise DatasetError(f"{dataset.root}: has no labelled pictures to score.")
+    seen = was_seen(model, dataset)
     if split == ALL or not (dataset.split_names or trained_on_it):
-        return _unseen(model, dataset, split)
+        return _unseen(dataset, seen, split)
     if not dataset.split_names:
-        config = settings_from(SplitConfig, model.info.dataset["split"], "model.json")
-        dataset = split_dataset(dataset, config)
-    default = "test" if "test" in dataset.split_names else "validation"
-    part = dataset.select(split or default)
-    return _with_leaks(part, split or default, int(was_seen(model, part).sum()))
+        dataset = divided_again(model, dataset)
+    split = split or ("test" if "test" in dataset.split_names else "validation")
+    dataset.select(split)  # which says what splits there are if this is none
+    return _Part(dataset, dataset.splits == split, seen, split)
 
 
-def _unseen(model: Model, dataset: Dataset, split: str | None) -> _Part:
+def _unseen(dataset: Dataset, seen: Bools, split: str | None) -> _Part:
     """All pictures that took no part in training; for data without splits, or if asked for."""
     if split not in (None, ALL):
         raise DatasetError(
             f"{dataset.root}: has no splits, and is not what the model was trained on.\n"
             "Leave --split out: all pictures are scored that took no part in training."
         )
-    seen = was_seen(model, dataset)
     if seen.all():
         raise DatasetError(
             f"{dataset.root}: the model was trained on all {len(dataset)} pictures. Score others."
         )
     note = f"{seen.sum()} of {len(dataset)} pictures took part in training and are left out."
-    return _Part(dataset.where(~seen), ALL, (note,) if seen.any() else ())
+    return _Part(dataset, ~seen, seen, ALL, (note,) if seen.any() else ())
 
 
-def _with_leaks(part: Dataset, split: str, seen: int) -> _Part:
-    """The samples with a note on those that took part in training, if any did."""
-    if not seen:
-        return _Part(part, split)
+def _leaks(
+    model: Model, part: _Part, leak_check: bool, progress: Progress
+) -> tuple[tuple[Leak, ...], tuple[str, ...]]:
+    """The scored pictures that are also training pictures, and a note on what was not checked."""
+    chosen = part.scored | part.seen
+    dataset, scored, seen = part.dataset.where(chosen), part.scored[chosen], part.seen[chosen]
+    if leak_check and seen.any():
+        dataset = with_copies(dataset, progress)
+    digests = list(file_digests(dataset.files(), cache_dir()))
+    leaks = find_leaks(dataset, digests, scored=scored, trained=seen, seen=seen)
+    here = {digest for digest, known in zip(digests, seen.tolist(), strict=True) if known}
+    if not leak_check or len(here) >= (trained := model.pictures_trained_on):
+        return leaks, ()
+    verb = "is" if len(here) < 2 else "are"
     note = (
-        f"{seen} of the {len(part)} pictures scored took part in training, byte for byte. "
-        "The score is too good by their share."
+        f"Of the {trained:,} pictures it was trained on, {len(here) or 'none'} {verb} here: "
+        f"copies{' of the others' if here else ''} that are not byte for byte could not be looked "
+        "for."
     )
-    return _Part(part, split, (note,), seen)
+    return leaks, (note,)
 
 
-def was_seen(model: Model, dataset: Dataset) -> npt.NDArray[np.bool_]:
+def was_seen(model: Model, dataset: Dataset) -> Bools:
     """Which pictures [n] took part in training, by the hash of their bytes."""
     return model.was_trained_on(file_digests(dataset.files(), cache_dir()))

@@ -21,8 +21,8 @@ def find(
 ) -> Findings:
     """What an evaluation has to tell beyond its figures.
 
-    `interpreter` has the model's rules, `unknown_facts` are those of its model.json. Every
-    picture is looked at once more, small, to see where the model is weak.
+    `interpreter` has the model's rules, `unknown_facts` are those of its model.json. What every
+    picture looks like is taken from the survey, to see where the model is weak.
     """
     scored = evaluation.scored
     return Findings(

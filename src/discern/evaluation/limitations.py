@@ -43,8 +43,11 @@ def _of_the_data(evaluation: Evaluation) -> Iterator[str]:
             "It was scored on validation, there being no test split: who compares trainings by "
             "this score and keeps the best gets one that is too good."
         )
-    if seen := evaluation.scored.seen_in_training:
-        yield f"{count(seen, 'picture')} of the score took part in training, which flatters it."
+    if leaks := evaluation.scored.leaks:
+        yield (
+            f"{count(len(leaks), 'picture')} of the score took part in training, as such or in "
+            "another form, which flatters it."
+        )
 
 
 def _of_classes(metrics: Metrics, info: ModelInfo) -> Iterator[str]:

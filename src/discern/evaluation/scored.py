@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from discern.data.dataset import StringArray
+from discern.survey.leaks import Leak
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,8 +20,8 @@ class Scored:
     truth: list[str]  # n true labels
     probabilities: npt.NDArray[np.floating[Any]]  # [n, C], calibrated
     embeddings: npt.NDArray[np.float32]  # [n, D]
-    seen_in_training: int  # how many of them, byte for byte, took part in training
     metadata: Mapping[str, StringArray] = field(default_factory=dict)  # name → [n], "" for none
+    leaks: tuple[Leak, ...] = ()  # those of them that are also training pictures
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,16 +11,13 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from discern.errors import PictureError
 from discern.evaluation.cases import right
 from discern.evaluation.findings import Slice
 from discern.evaluation.metrics import wilson_interval
 from discern.evaluation.scored import Scored
 from discern.evaluation.significance import holm, worse_than_rest
-from discern.images.statistics import PictureStatistics, picture_statistics
 from discern.progress import SILENT, Progress
-from discern.runtime.machine import cores
-from discern.runtime.pipeline import ordered_map
+from discern.survey.survey import Survey, survey
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 
@@ -45,7 +42,7 @@ class Measure(NamedTuple):
     lowest: str
     highest: str
     unit: str
-    values: Sequence[float]  # [n]
+    values: npt.NDArray[np.float64]  # [n]
 
 
 def score_slices(
@@ -58,11 +55,11 @@ def score_slices(
     (Holm); `worse` where it is below 0.05. A group may be worse for its mix of classes alone,
     which `expected` tells. Pictures that can no longer be read are left out.
     """
-    statistics = _statistics(scored.files, progress)
-    readable = np.array([s is not None for s in statistics], dtype=np.bool_)
+    looks = survey(scored.files, progress=progress)
+    readable = looks.index >= 0
     hits = right(scored, labels)[readable]
     groups = [
-        *_by_look([s for s in statistics if s is not None]),
+        *_by_look(looks),
         *_by_value("Folder", _folders(scored), readable),
         *(g for name, c in scored.metadata.items() for g in _by_value(name, c.tolist(), readable)),
     ]
@@ -76,35 +73,18 @@ def score_slices(
     return tuple(sorted(found, key=lambda s: (s.p, s.accuracy.value, s.kind, s.name)))
 
 
-def _statistics(files: Sequence[Path], progress: Progress) -> list[PictureStatistics | None]:
-    """What each picture looks like; None where it cannot be read any more."""
-    found = []
-    with progress.stage("Looking for weak spots", len(files)) as advance:
-        for statistics in ordered_map(_statistics_or_none, files, cores()):
-            found.append(statistics)
-            advance(1)
-    return found
-
-
-def _statistics_or_none(file: Path) -> PictureStatistics | None:
-    try:
-        return picture_statistics(file)
-    except PictureError:
-        return None
-
-
-def _by_look(statistics: Sequence[PictureStatistics]) -> Iterator[Group]:
-    for measure in _measures(statistics):
+def _by_look(looks: Survey) -> Iterator[Group]:
+    for measure in _measures(looks):
         yield from _quarters(measure)
-    everything = np.ones(len(statistics), dtype=np.bool_)
-    yield from _by_value("Shape", [_shape(s) for s in statistics], everything)
-    yield from _by_value("File format", [s.format for s in statistics], everything)
+    everything = np.ones(int((looks.index >= 0).sum()), dtype=np.bool_)
+    yield from _by_value("Shape", _shapes(looks), everything)
+    yield from _by_value("File format", looks.column("format").tolist(), everything)
 
 
-def _measures(statistics: Sequence[PictureStatistics]) -> tuple[Measure, ...]:
-    size = [float(min(s.width, s.height)) for s in statistics]
-    light = [100 * s.brightness for s in statistics]
-    sharpness = [s.sharpness for s in statistics]
+def _measures(looks: Survey) -> tuple[Measure, ...]:
+    size = np.minimum(looks.column("width"), looks.column("height")).astype(np.float64)
+    light = 100 * looks.column("brightness").astype(np.float64)
+    sharpness = looks.column("sharpness").astype(np.float64)
     return (
         Measure("Size", "smallest", "largest", "shorter side {} {:.0f} px", size),
         Measure("Brightness", "darkest", "brightest", "mean {} {:.0f} %", light),
@@ -114,7 +94,7 @@ def _measures(statistics: Sequence[PictureStatistics]) -> tuple[Measure, ...]:
 
 def _quarters(measure: Measure) -> Iterator[Group]:
     """The quarters at both ends; none where so many are alike that there is no such quarter."""
-    values = np.array(measure.values)
+    values = measure.values
     if not len(values):
         return
     low, high = np.quantile(values, (0.25, 0.75)).tolist()
@@ -126,10 +106,11 @@ def _quarters(measure: Measure) -> Iterator[Group]:
             yield Group(measure.kind, f"{word} quarter ({bound})", members)
 
 
-def _shape(statistics: PictureStatistics) -> str:
-    if statistics.width > SQUARE * statistics.height:
-        return "landscape"
-    return "portrait" if statistics.height > SQUARE * statistics.width else "about square"
+def _shapes(looks: Survey) -> list[str]:
+    width, height = (looks.column(side).astype(np.float64) for side in ("width", "height"))
+    shapes = np.where(height > SQUARE * width, "portrait", "about square")
+    names: list[str] = np.where(width > SQUARE * height, "landscape", shapes).tolist()
+    return names
 
 
 def _by_value(kind: str, values: Sequence[str], rows: Bools) -> Iterator[Group]:

@@ -13,6 +13,7 @@ INFO, GRAPH = "model.json", "model.onnx"
 TAIL = "tail.onnx"  # from what the graph pools to logits: heat maps are made with it
 UNKNOWN = "unknown.npz"  # arrays of the "none of these" score
 SEEN = "seen.npy"  # uint64 [n], sorted: short hashes of the pictures that took part in training
+TOGETHER = "together.npy"  # uint64 [k, 2]: short hashes of copies, and which show one picture
 KIND = "a model folder"
 
 Describe = Callable[[Path, ModelInfo], Mapping[str, bytes]]  # a folder → files that tell of it

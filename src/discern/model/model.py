@@ -44,6 +44,11 @@ class Model:
         short = np.array([short_digest(digest) for digest in digests], np.uint64)
         return np.isin(short, np.load(self.path / SEEN, mmap_mode="r"))
 
+    @property
+    def pictures_trained_on(self) -> int:
+        """How many pictures took part in training, copies of the same bytes counted once."""
+        return len(np.load(self.path / SEEN, mmap_mode="r"))
+
     def reference_pixels(self) -> Images:
         """The reference pictures as the graph sees them, uint8 [n, H, W, 3]."""
         return np.stack([to_pixels(r.data, self.info.preprocess) for r in self.references])

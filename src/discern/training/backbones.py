@@ -6,7 +6,6 @@ entry is `backbone_export`'s, which is imported only then.
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from discern.config import Weights, cache_dir
 from discern.errors import BackboneError, DiscernError
 from discern.images import PreprocessSpec
 from discern.images.digest import stamp
-from discern.whole_folder import writing
+from discern.whole_folder import write_atomically
 
 # Times for one 224-pixel picture (or the backbone's own size) are in docs/backbones.md.
 SHORT_NAMES = {
@@ -84,9 +83,7 @@ def load_backbone(
     `name` is a short name, any timm name, `hf-hub:owner/model` or `local-dir:path`. Raises
     BackboneError for an unknown one and WeightsError where weights cannot be had.
     """
-    name = SHORT_NAMES.get(name, name)
-    if name.startswith("local-dir:"):
-        name = f"local-dir:{_local_dir(name)}"
+    name = _full_name(name)
     record = _record(name, weights, image_size, seed)
     found = _read_record(record)
     if found is not None:
@@ -100,6 +97,13 @@ def load_backbone(
     backbone = export_backbone(name, weights=weights, image_size=image_size, seed=seed)
     write_atomically(record, backbone.key.encode())
     return backbone
+
+
+def cached_backbone(name: str) -> Backbone | None:
+    """The pretrained backbone of this name if the cache has it; no network is asked for it."""
+    name = _full_name(name)
+    found = _read_record(_record(name, "pretrained", None, 0))
+    return None if found is None else replace(found, name=name)
 
 
 def entry_folder(key: str) -> Path:
@@ -126,13 +130,10 @@ def read_entry(folder: Path) -> Backbone | None:
         return None
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file of the cache so that no other process sees half of it."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
-        part.replace(path)
+def _full_name(name: str) -> str:
+    """The name with short forms spelled out and a local folder made absolute."""
+    name = SHORT_NAMES.get(name, name)
+    return f"local-dir:{_local_dir(name)}" if name.startswith("local-dir:") else name
 
 
 def _local_dir(name: str) -> Path:

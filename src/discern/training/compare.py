@@ -9,7 +9,7 @@ from typing import Any
 
 from discern import __version__
 from discern.config import TrainConfig
-from discern.data import Dataset, require_trainable, split_dataset
+from discern.data import Dataset
 from discern.errors import (
     BackboneError,
     ConfigError,
@@ -29,6 +29,7 @@ from discern.evaluation.comparison import (
     reason,
 )
 from discern.evaluation.comparison_page import comparison_csv, render_comparison
+from discern.evaluation.leaks import LeakScore, recorded
 from discern.evaluation.metrics import wilson_interval
 from discern.images import read_bytes
 from discern.model import Model, load
@@ -37,6 +38,7 @@ from discern.model.folder import INFO
 from discern.progress import SILENT, Progress
 from discern.runtime.speed import Speed, measure_speed
 from discern.training.comparison_folder import ComparisonFolder, Row, open_comparison
+from discern.training.divide import divide
 from discern.training.graph import attach_head
 from discern.training.head import Head
 from discern.training.outcome import Outcome
@@ -66,8 +68,7 @@ def compare(
     Raises ConfigError, DatasetError or OutputError, and TrainingError where every one failed.
     """
     names = _distinct(backbones, config)
-    dataset = split_dataset(dataset, config.split)
-    require_trainable(dataset)
+    dataset = divide(dataset, config, progress)
     folder = open_comparison(Path(output), _identity(dataset, config), overwrite=overwrite)
     rows, failures = _rows(names, dataset, folder, config, progress)
     if not rows:
@@ -78,7 +79,7 @@ def compare(
     taken, pictures = choose(candidates), len(common_samples(answers.values()))
     progress.say(f"Taking {taken.backbone}, and scoring it.")
     model = _model(taken, dataset, folder, config, progress)
-    split, score = _score(model)
+    split, score, leaks = _score(model)
     comparison = Comparison(
         candidates,
         failures,
@@ -88,6 +89,7 @@ def compare(
         score,
         split,
         model.path,
+        leaks,
     )
     title, facts = f"Comparison · {dataset.root.name}", _facts(comparison, dataset, config)
     page = render_comparison(comparison, title=title, facts=facts)
@@ -254,12 +256,13 @@ def _model(
     )
 
 
-def _score(model: Model) -> tuple[str | None, Metrics | None]:
+def _score(model: Model) -> tuple[str | None, Metrics | None, LeakScore | None]:
     """The split that counts, test or else validation, and what the model scored on it."""
     for split in ("test", "validation"):
         if split in model.info.metrics:
-            return split, Metrics.from_dict(dict(model.info.metrics[split]))
-    return None, None
+            metrics = Metrics.from_dict(dict(model.info.metrics[split]))
+            return split, metrics, recorded(model.info, split)
+    return None, None, None
 
 
 def _facts(comparison: Comparison, dataset: Dataset, config: TrainConfig) -> dict[str, str]:

@@ -15,9 +15,8 @@ import numpy as np
 from discern.errors import OutputError
 from discern.evaluation.comparison import Answers, Costs
 from discern.runtime.speed import Speed
-from discern.training.backbones import write_atomically
 from discern.training.outcome import training_folder
-from discern.whole_folder import writing
+from discern.whole_folder import write_atomically, writing
 
 MARK, ROWS, MODEL = "comparison.json", "candidates", "model"
 FORMAT = 1

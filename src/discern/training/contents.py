@@ -2,11 +2,10 @@
 
 import platform
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,14 @@ import numpy as np
 from safetensors.numpy import load_file, save
 
 from discern import __version__
-from discern.config import TrainConfig, cache_dir
+from discern.config import TrainConfig
 from discern.data import Dataset
 from discern.evaluation import score
+from discern.evaluation.leaks import LeakScore, leak_score
 from discern.evaluation.scored import Scored
-from discern.images.digest import file_digests
 from discern.model import ModelInfo
+from discern.model.division import together_file
 from discern.model.folder import GRAPH, SEEN, TAIL, UNKNOWN
-from discern.model.model import short_digest
 from discern.model.reference import (
     AT_MOST,
     Reference,
@@ -38,6 +37,7 @@ from discern.training.explainable import explanation_parts
 from discern.training.graph import attach_head
 from discern.training.outcome import Outcome
 from discern.training.proof import Proof, prove
+from discern.training.trained_on import trained_on
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Contents:
     info: ModelInfo
     files: dict[str, bytes | Path]
     scored: dict[str, Scored]  # by split
+    leaks: dict[str, LeakScore]  # by split
 
 
 def model_contents(
@@ -57,15 +58,24 @@ def model_contents(
     head = outcome.head.calibrated(proof.calibration)
     graph = attach_head(outcome.backbone_graph, head)
     parts = explanation_parts(graph)
-    scored = {name: a.scored(proof.calibration) for name, a in outcome.answered.items() if a.truth}
+    learned = trained_on(dataset, outcome.trained_on)
+    scored = {
+        name: answered.scored(proof.calibration, learned.leaks(name))
+        for name, answered in outcome.answered.items()
+        if answered.truth
+    }
+    leaks = {
+        name: leak_score(dataset.classes, part, config.leak_check) for name, part in scored.items()
+    }
     info = replace(
-        _info(dataset, config, outcome, proof, scored, seconds),
+        _info(dataset, config, outcome, proof, scored, leaks, seconds),
         features=None if parts is None else parts.features,
     )
     files: dict[str, bytes | Path] = {
         GRAPH: graph,
         "weights.safetensors": _weights(outcome),
-        SEEN: _seen(dataset, outcome.trained_on),
+        SEEN: learned.short_hashes(),
+        **together_file(dataset),
         "LICENSES": _licenses(outcome),
         **reference_files(_references(dataset, outcome.backbone, graph, config.seed)),
     }
@@ -73,7 +83,7 @@ def model_contents(
         files[TAIL] = parts.tail
     if proof.unknown is not None:
         files[UNKNOWN] = proof.unknown.to_bytes()
-    return Contents(info, files, scored)
+    return Contents(info, files, scored, leaks)
 
 
 def _info(
@@ -82,6 +92,7 @@ def _info(
     outcome: Outcome,
     proof: Proof,
     scored: dict[str, Scored],
+    leaks: dict[str, LeakScore],
     seconds: float,
 ) -> ModelInfo:
     metrics = {
@@ -100,7 +111,7 @@ def _info(
             **outcome.facts,
             "seconds": round(seconds, 2),
         },
-        dataset=_dataset_facts(dataset, config),
+        dataset=_dataset_facts(dataset, config, leaks),
         seed=config.seed,
         versions=_versions(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -113,24 +124,17 @@ def _info(
     )
 
 
-def _dataset_facts(dataset: Dataset, config: TrainConfig) -> dict[str, Any]:
+def _dataset_facts(
+    dataset: Dataset, config: TrainConfig, leaks: dict[str, LeakScore]
+) -> dict[str, Any]:
     return {
         "root": dataset.root.name,
         "source": dataset.source,
         "fingerprint": dataset.fingerprint,
         "counts": dataset.counts(),
         "split": asdict(config.split),
+        "leaks": {split: found.to_dict() for split, found in leaks.items()},
     }
-
-
-def _seen(dataset: Dataset, splits: Collection[str]) -> bytes:
-    """Short hashes of the pictures that took part in training."""
-    part = dataset.where(np.isin(dataset.splits, list(splits)) & (dataset.labels != ""))
-    digests = file_digests(part.files(), cache_dir())
-    short = np.unique(np.array([short_digest(d) for d in digests if d], np.uint64))
-    buffer = BytesIO()
-    np.save(buffer, short)
-    return buffer.getvalue()
 
 
 def _weights(outcome: Outcome) -> bytes:

@@ -45,10 +45,20 @@ def _folds(truth: Codes, groups: Codes, wanted: int, seed: int) -> list[Codes]:
         return []
     n = max(2, min(wanted, int(counts[counts > 0].min())))
     empty = np.zeros(len(truth))
+    _, first, codes = np.unique(groups, return_index=True, return_inverse=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a class with one row is dealt with later
-        if len(np.unique(groups)) == len(groups):
+        # Grouped folds take a step of Python for each group; a few copies are not worth that.
+        if 2 * len(first) > len(groups):
             kinds = StratifiedKFold(n, shuffle=True, random_state=seed)
-            return [held for _, held in kinds.split(empty, truth)]
+            return _led(first[codes], [held for _, held in kinds.split(empty, truth)])
         grouped = StratifiedGroupKFold(n, shuffle=True, random_state=seed)
         return [held for _, held in grouped.split(empty, truth, groups)]
+
+
+def _led(leader: Codes, folds: list[Codes]) -> list[Codes]:
+    """The folds with each row in that of its group's first row, which `leader` [N] names."""
+    fold = np.empty(len(leader), np.intp)
+    for number, held in enumerate(folds):
+        fold[held] = number
+    return [np.flatnonzero(fold[leader] == number) for number in range(len(folds))]

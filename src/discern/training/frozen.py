@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from discern.config import TrainConfig
 from discern.data import Dataset
+from discern.data.dataset import StringArray
 from discern.data.metadata import MetadataSpec
+from discern.data.together import kept_together
 from discern.errors import DatasetError, TrainingError
 from discern.progress import Progress
 from discern.training.backbones import Backbone
@@ -151,7 +153,7 @@ def training_rows(
         embedded.embeddings.matrix[pairs // len(classes)],
         pairs % len(classes),
         (counts / counts.mean()).astype(np.float32),  # copies are no evidence: C keeps its meaning
-        _group_codes(fit.groups[samples], pairs // len(classes)),
+        _group_codes(kept_together(fit)[samples], pairs // len(classes)),
         samples,
         np.arange(len(pairs)),
     )
@@ -169,9 +171,7 @@ def require_each(classes: tuple[str, ...], labels: npt.NDArray[Any]) -> None:
         )
 
 
-def _group_codes(
-    groups: npt.NDArray[np.str_], pictures: npt.NDArray[np.intp]
-) -> npt.NDArray[np.intp]:
+def _group_codes(groups: StringArray, pictures: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
     """A number for each group; a picture without one is its own."""
     named = groups != ""
     codes = pictures.copy()
@@ -201,6 +201,5 @@ def _answered(
         part.labels.tolist(),
         head.logits(vectors, encoded(part, spec)),
         vectors,
-        int(np.isin(index[good], embedded.rows["fit"]).sum()),
         part.metadata,
     )

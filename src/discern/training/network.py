@@ -1,7 +1,7 @@
 """Training a whole network: from a backbone and its frozen head, or from nothing."""
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -10,12 +10,11 @@ import numpy.typing as npt
 import torch
 from safetensors.torch import save_file
 
-from discern.config import TrainConfig, cache_dir
+from discern.config import TrainConfig
 from discern.data import Dataset
 from discern.data.metadata import MetadataSpec
 from discern.errors import DatasetError, PictureError
 from discern.images import decode, read_bytes
-from discern.images.digest import file_digests
 from discern.progress import Progress
 from discern.runtime.choose import open_engine
 from discern.runtime.engine import Engine
@@ -264,9 +263,8 @@ def _finish(
     with progress.stage("Scoring", total) as advance:
         vectors = _embeddings(known, backbone, engine, advance)
         held_out = _held_out(roles.select, classes, backbone, head, engine, mix, spec, advance)
-        seen = set(file_digests(roles.fit.files(), cache_dir()))
         answered = {
-            name: _answered(part, backbone, head, engine, seen, spec, advance)
+            name: _answered(part, backbone, head, engine, spec, advance)
             for name, part in roles.score.items()
         }
     return Outcome(
@@ -317,18 +315,15 @@ def _answered(
     backbone: Backbone,
     head: Head,
     engine: Engine,
-    seen: Collection[bytes | None],
     spec: MetadataSpec | None,
     advance: Callable[[int], None],
 ) -> Answered:
     vectors = _embeddings(part, backbone, engine, advance)
-    again = sum(key in seen for key in file_digests(part.files(), cache_dir()))
     return Answered(
         tuple(part.files()),
         part.labels.tolist(),
         head.logits(vectors, encoded(part, spec)),
         vectors,
-        again,
         part.metadata,
     )
 

@@ -1,6 +1,6 @@
 """What a way of training starts from and ends with; `train` turns the latter into a model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from discern.data.dataset import StringArray
 from discern.data.metadata import MetadataSpec
 from discern.evaluation.scored import Scored
 from discern.model.calibration import Calibration, softmax
+from discern.survey.leaks import Leak
 from discern.training.backbones import Backbone
 from discern.training.head import Head
 from discern.training.held_out import HeldOut
@@ -77,18 +78,19 @@ class Answered:
     truth: list[str]
     logits: npt.NDArray[np.float32]  # [n, C]
     embeddings: npt.NDArray[np.float32]  # [n, D]
-    seen_in_training: int  # pictures of it that are, byte for byte, also training pictures
     metadata: Mapping[str, StringArray] = field(default_factory=dict)  # facts beside them [n]
 
-    def scored(self, calibration: Calibration) -> Scored:
+    def scored(self, calibration: Calibration, leaks: Sequence[Leak] = ()) -> Scored:
+        """The pictures with their probabilities; `leaks` are those also trained on."""
         probabilities = softmax(calibration.apply(self.logits))
+        answered = set(self.files)
         return Scored(
             self.files,
             self.truth,
             probabilities,
             self.embeddings,
-            self.seen_in_training,
             self.metadata,
+            tuple(leak for leak in leaks if leak.file in answered),
         )
 
 

@@ -16,12 +16,12 @@ from discern.model.unknown import Unknown
 from discern.progress import Progress
 from discern.runtime.choose import open_engine
 from discern.runtime.pipeline import run_pictures
-from discern.training.backbones import write_atomically
 from discern.training.head import Matrix
 from discern.training.held_out import HeldOut
 from discern.training.outcome import Outcome
 from discern.training.strangers import strangers
 from discern.training.unknown_fit import fit_unknown
+from discern.whole_folder import write_atomically
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from discern.alone import only_writer
 from discern.config import TrainConfig
-from discern.data import Dataset, require_trainable, split_dataset
+from discern.data import Dataset
 from discern.errors import TrainingError
 from discern.evaluation import Evaluation, Metrics, find
 from discern.evaluation.description import described
+from discern.evaluation.leaks import leak_notes
 from discern.model import Model, ModelInfo, check_output, load, save_folder
 from discern.progress import SILENT, Progress
 from discern.training.backbones import (
@@ -22,6 +23,7 @@ from discern.training.backbones import (
     load_backbone,
 )
 from discern.training.contents import Contents, model_contents
+from discern.training.divide import divide
 from discern.training.frozen import train_frozen
 from discern.training.head import Told
 from discern.training.outcome import Outcome, frozen_roles, network_roles, training_folder
@@ -50,8 +52,7 @@ def train(
     deadline = None if config.budget is None else started + config.budget
     with only_writer(output):
         check_output(output, overwrite)
-        dataset = split_dataset(dataset, config.split)
-        require_trainable(dataset)
+        dataset = divide(dataset, config, progress)
         progress.say(f"{dataset.root}: {dataset.source}. {_described(dataset)}")
         outcome = fit(dataset, output, config, progress, deadline)
         _say_failures(outcome.failures, progress)
@@ -113,6 +114,9 @@ def write_model(
 ) -> Model:
     """Calibrate, score and describe what `fit` gave, and write it as a model folder."""
     made = model_contents(dataset, config, outcome, seconds, progress)
+    for split, scored in made.scored.items():
+        for note in leak_notes(scored, made.leaks[split]):
+            progress.say(f"Note on {split}: {note}")
 
     def describe(folder: Path, info: ModelInfo) -> Mapping[str, bytes]:
         if not made.scored:
@@ -132,14 +136,9 @@ def _evaluation(made: Contents) -> Evaluation:
     """The score of the split that counts: test, or validation where there is none."""
     split = "test" if "test" in made.scored else next(iter(made.scored))
     scored = made.scored[split]
-    notes: tuple[str, ...] = ()
-    if seen := scored.seen_in_training:
-        notes = (
-            f"{seen} of the {len(scored.truth)} pictures scored are, byte for byte, also among the "
-            "training pictures. The score is too good by their share.",
-        )
+    leaks = made.leaks[split]
     metrics = Metrics.from_dict(dict(made.info.metrics[split]))
-    return Evaluation(metrics, split, notes, {}, scored)
+    return Evaluation(metrics, split, leak_notes(scored, leaks), {}, scored, leaks=leaks)
 
 
 def _frozen(

@@ -13,13 +13,14 @@ from optuna.trial import FrozenTrial, TrialState
 
 from discern.alone import alone
 from discern.config import TrainConfig
-from discern.data import Dataset, require_trainable, split_dataset
+from discern.data import Dataset
 from discern.errors import DiscernError, TrainingError
 from discern.model import Model, check_output, load
 from discern.model.calibration import fit_temperature, log_loss
 from discern.model.folder import INFO
 from discern.progress import SILENT, Progress
 from discern.training.backbones import DEFAULT, Backbone, load_backbone
+from discern.training.divide import divide
 from discern.training.facts_beside import fit_spec
 from discern.training.frozen import embed_roles, training_rows
 from discern.training.gain import Gain, forget, gain, keep, kept, read_gain, scored_gain
@@ -94,8 +95,7 @@ def tune(
     space = default_space(config, backbones) if space is None else space
     check_space(space, config, "the search space")
     check_output(output, overwrite)
-    dataset = split_dataset(dataset, config.split)
-    require_trainable(dataset)
+    dataset = divide(dataset, config, progress)
     folder, frozen = study_folder(output), config.mode == "frozen"
     identity = {
         "data": dataset.fingerprint,

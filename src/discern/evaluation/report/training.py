@@ -130,7 +130,7 @@ def data(evaluation: Evaluation, info: ModelInfo) -> Section:
         "Pictures": ", ".join(f"{n:,} {split or 'without a split'}" for split, n in totals.items()),
         "Fingerprint": dataset.get("fingerprint", "")[:16],
         "Scored split": evaluation.split,
-        "Copies of training pictures": f"{evaluation.scored.seen_in_training:,} among those scored",
+        "Copies of training pictures": f"{len(evaluation.scored.leaks):,} among those scored",
     }
     found = {term: str(value) for term, value in known.items() if value}
     left_out = {**info.training.get("left_out", {}), **evaluation.failures}
