@@ -22,7 +22,11 @@ def loaded_by(code: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "room", ["runtime", "model", "evaluation", "cli", "serving.app", "serving.gateway"]
+    "room",
+    [
+        *("runtime", "survey.duplicates", "model", "evaluation", "inspection.inspect"),
+        *("cli", "serving.app", "serving.gateway"),
+    ],
 )
 def test_a_room_loads_nothing_heavy(room: str) -> None:
     assert not loaded_by(f"import discern.{room}") & HEAVY
@@ -49,6 +53,20 @@ def test_frozen_training_loads_no_torch() -> None:
     rooms = ("frozen", "head", "embedding", "backbones", "train")
     code = "\n".join(f"import discern.training.{room}" for room in rooms)
     assert not loaded_by(code) & TORCH
+
+
+def test_a_look_without_a_backbone_loads_nothing_of_training(
+    tmp_path: Path, pictures: list[Path]
+) -> None:
+    """So it is quick, and there for those who have installed discern without [train]."""
+    table = tmp_path / "pictures.csv"
+    rows = [f"{path.relative_to(tmp_path)},{'ab'[i % 2]}" for i, path in enumerate(pictures)]
+    table.write_text("\n".join(["image,label", *rows]))
+    code = (
+        f"import discern\nfound = discern.inspect(discern.load_dataset({str(table)!r}), "
+        "backbone='none')\nassert len(found.looks.samples) == 21, found\nfound.to_html()"
+    )
+    assert not loaded_by(code) & {"onnx", "onnxruntime", "safetensors", "scipy", *HEAVY}
 
 
 def test_nothing_is_reported_to_the_makers_of_onnx_runtime(

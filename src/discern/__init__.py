@@ -1,6 +1,7 @@
 """discern: from a folder of labelled pictures to an image classifier in production.
 
     dataset = discern.load_dataset("photos/")
+    print(discern.inspect(dataset).leaks)
     model = discern.train(dataset, "my-model")
     print(discern.evaluate(model, dataset).metrics.accuracy)
     model.predict(["new/a.jpg", "new/b.jpg"])
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from discern.export.folder import Export, load_export
     from discern.export.parity import Parity
     from discern.images import PictureLimits, PreprocessSpec
+    from discern.inspection.inspect import inspect
+    from discern.inspection.inspection import Inspection
     from discern.model import Model, Verification, load, verify
     from discern.model.explain import Explainer, HeatMap
     from discern.runtime import Prediction, Predictor
@@ -45,6 +48,7 @@ __all__ = [
     "FinetuneConfig",
     "HeadConfig",
     "HeatMap",
+    "Inspection",
     "Metrics",
     "Model",
     "Parity",
@@ -65,6 +69,7 @@ __all__ = [
     "evaluate",
     "export_model",
     "find",
+    "inspect",
     "load",
     "load_dataset",
     "load_export",
@@ -85,6 +90,8 @@ _HOMES = {
     "export.folder": ("Export", "load_export"),
     "export.parity": ("Parity",),
     "images": ("PictureLimits", "PreprocessSpec"),
+    "inspection.inspect": ("inspect",),
+    "inspection.inspection": ("Inspection",),
     "model": ("Model", "Verification", "load", "verify"),
     "model.explain": ("Explainer", "HeatMap"),
     "runtime": ("Prediction", "Predictor"),

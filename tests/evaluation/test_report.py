@@ -32,6 +32,7 @@ from discern.evaluation.scored import Scored
 from discern.images import PreprocessSpec
 from discern.model import ModelInfo
 from discern.runtime.speed import Speed
+from discern.survey.leaks import Leak
 
 LIMIT = 6_000_000  # bytes
 
@@ -46,7 +47,8 @@ def metrics_of(labels: list[str], n: int = 300, extra: list[str] | None = None) 
 
 def evaluation_of(metrics: Metrics, *notes: str, copies: int = 0, **changes: Any) -> Evaluation:
     nothing = np.zeros((0, 1), np.float32)
-    scored = Scored((), [], nothing, nothing, seen_in_training=copies)
+    leaks = (Leak(Path("a.jpg"), "a.jpg", None, True),) * copies
+    scored = Scored((), [], nothing, nothing, leaks=leaks)
     values = {"split": "test", "failures": {}} | changes
     return Evaluation(metrics, notes=notes, scored=scored, **values)
 

@@ -60,7 +60,7 @@ def _evaluation() -> Evaluation:
     P[np.arange(300), true] += 0.5
     metrics = score(LABELS, [LABELS[k] for k in true], P)
     nothing = np.zeros((0, 1), np.float32)
-    scored = Scored((), [], nothing, nothing, seen_in_training=2)
+    scored = Scored((), [], nothing, nothing)
     return Evaluation(metrics, "validation", ("Two are copies.",), {"b/c.jpg": "empty"}, scored)
 
 

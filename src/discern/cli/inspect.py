@@ -1,22 +1,62 @@
 """`discern inspect`: what is in the data, before anything is trained on it."""
 
+import shlex
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from discern.cli import options
+from discern.cli.output_file import output_file
 from discern.cli.terminal import Terminal
+from discern.errors import ConfigError
 
 if TYPE_CHECKING:
     from discern.config import FinetuneConfig
     from discern.data import Dataset
+    from discern.inspection.inspection import Inspection
+    from discern.inspection.plan import Plan
 
 PREVIEW = "What training would see"
+MENDING = "Mending the data"
 
 
 def inspect(
     data: options.Data,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Write the report to this HTML file; with --apply, the new listing (CSV).",
+        ),
+    ] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            help="Named as for train: what labels are checked with. Default: train's, where it "
+            "is in the cache; none: do not check them.",
+        ),
+    ] = None,
+    mirrored: Annotated[
+        bool, typer.Option("--mirrored", help="Find mirrored duplicates, too.")
+    ] = False,
+    fix: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write what could be mended to this CSV file, for you to edit.",
+            rich_help_panel=MENDING,
+        ),
+    ] = None,
+    apply: Annotated[
+        Path | None,
+        typer.Option(
+            help="Do what this plan says and write a new listing to -o; no picture is touched.",
+            rich_help_panel=MENDING,
+        ),
+    ] = None,
     augment_preview: Annotated[
         Path | None,
         typer.Option(
@@ -32,8 +72,16 @@ def inspect(
         int, typer.Option(min=1, max=100, help="Pictures shown.", rich_help_panel=PREVIEW)
     ] = 6,
     seed: Annotated[
-        int, typer.Option(min=0, help="Other pictures, other changes.", rich_help_panel=PREVIEW)
+        int,
+        typer.Option(
+            min=0,
+            help="Other pictures, other changes; other folds to check labels in.",
+            rich_help_panel=PREVIEW,
+        ),
     ] = 0,
+    engine: options.Engine = "auto",
+    precision: options.Precision = "auto",
+    device: options.Device = "auto",
     layout: options.Layout = None,
     image_column: options.ImageColumn = None,
     label_column: options.LabelColumn = None,
@@ -43,17 +91,31 @@ def inspect(
     labels: options.Labels = None,
     level: options.Level = None,
     exclude: options.Exclude = None,
+    metadata: options.Metadata = None,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Count pictures by class and split; show what augmentation does to them."""
+    """Find what is wrong with the data: bad files, duplicates, leaks, wrong labels, odd ones.
+
+    With --fix and --apply, a list of mended data is made; pictures are never changed or deleted.
+    """
+    from discern.cli.mended_data import listing_path, mend
     from discern.config import FinetuneConfig, settings_from
     from discern.data import load_dataset
-    from discern.errors import ConfigError
+    from discern.inspection.inspect import inspect as inspect_dataset
+    from discern.inspection.plan_file import read_plan, write_plan
+    from discern.inspection.proposals import propose
 
     if augment is not None and augment_preview is None:
         raise ConfigError("--augment is for the preview. Add --augment-preview FILE.png.")
+    _check_suffix(output, "-o", ".html" if apply is None else ".csv")
+    _check_suffix(fix, "--fix", ".csv")
+    _check_suffix(augment_preview, "--augment-preview", ".png")
+    if apply is not None:
+        idle = {"--fix": fix, "--backbone": backbone, "--mirrored": mirrored}
+        idle |= {"--augment-preview": augment_preview}
+        listing, decided = listing_path(apply, output, data, idle), read_plan(apply)
     config = settings_from(FinetuneConfig, options.given({"augment": augment}), "options")
     terminal = Terminal(as_json, quiet)
     dataset = load_dataset(
@@ -67,70 +129,99 @@ def inspect(
         labels=labels,
         level=level,
         exclude=exclude or (),
+        metadata=options.names(metadata),
         progress=terminal,
     )
-    if augment_preview is not None:
-        _write_preview(dataset, config, augment_preview, rows, seed, overwrite)
-    document = _document(dataset, augment_preview)
-    terminal.result(_summary(dataset, augment_preview), document)
+    if apply is not None:
+        mend(dataset, decided, listing, overwrite, terminal)
+        return
+    with ExitStack() as stack:
+        page, table = (
+            None if path is None else stack.enter_context(output_file(path, option, overwrite))
+            for path, option in ((output, "-o"), (fix, "--fix"))
+        )
+        if augment_preview is not None:
+            _write_preview(dataset, config, augment_preview, rows, seed, overwrite)
+        inspection = inspect_dataset(
+            dataset,
+            backbone=backbone,
+            mirrored=mirrored,
+            engine=engine,
+            precision=precision,
+            device=device,
+            seed=seed,
+            progress=terminal,
+        )
+        plan = propose(inspection)
+        if page is not None:
+            page.write(inspection.to_html())
+        if table is not None:
+            write_plan(plan, table)
+    written = _Written(output, fix, augment_preview)
+    terminal.result(_summary(inspection, plan, written, data), _document(inspection, plan, written))
+
+
+class _Written(NamedTuple):
+    """The files that were asked for."""
+
+    report: Path | None
+    plan: Path | None
+    preview: Path | None
+
+
+def _check_suffix(path: Path | None, option: str, suffix: str) -> None:
+    if path is not None and path.suffix.lower() != suffix:
+        kind = suffix[1:].upper()
+        raise ConfigError(f"{option} {path}: it is written as {kind}. Name it *{suffix}.")
 
 
 def _write_preview(
     dataset: "Dataset", config: "FinetuneConfig", path: Path, rows: int, seed: int, overwrite: bool
 ) -> None:
-    from discern.cli.output_file import output_file
-    from discern.errors import ConfigError
     from discern.images.overlay import png
     from discern.training.augment_preview import preview
 
-    if path.suffix.lower() != ".png":
-        raise ConfigError(f"--augment-preview {path}: it is written as PNG. Name it *.png.")
     with output_file(path, "--augment-preview", overwrite) as file:
         file.buffer.write(png(preview(dataset, config, rows, seed)))
 
 
-def _document(dataset: "Dataset", preview: Path | None) -> dict[str, Any]:
-    return {
-        "data": str(dataset.root),
-        "source": dataset.source,
-        "fingerprint": dataset.fingerprint,
-        "pictures": len(dataset),
-        "classes": dataset.classes,
-        "counts": dataset.counts(),
-        "preview": None if preview is None else str(preview),
-    }
+def _document(inspection: "Inspection", plan: "Plan", written: _Written) -> dict[str, Any]:
+    """The inspection's JSON form, with how much might be mended and what was written."""
+    files = {name: None if path is None else str(path) for name, path in written._asdict().items()}
+    return {**inspection.to_dict(), "proposed": plan.counts, **files}
 
 
-def _summary(dataset: "Dataset", preview: Path | None) -> str:
-    """The counts as a table, and what stands out."""
-    lines = [f"{dataset.root}: {dataset.source}.", "", *_table(dataset)]
-    totals = _totals(dataset)
-    if totals and (ratio := max(totals.values()) / min(totals.values())) >= 2:
-        large, small = max(totals, key=totals.__getitem__), min(totals, key=totals.__getitem__)
-        lines += ["", f"{large} has {ratio:.1f} times as many pictures as {small}."]
-    if preview is not None:
-        lines += ["", f"Preview: {preview}"]
-    return "\n".join(lines)
+def _summary(inspection: "Inspection", plan: "Plan", written: _Written, data: str) -> str:
+    from discern.cli.inspection_summary import summary
+    from discern.data.remote import is_remote, printable
+
+    lines = [
+        f"{what}: {path}"
+        for what, path in (("Report", written.report), ("Preview", written.preview))
+        if path is not None
+    ]
+    told = ["", *lines] if lines else []
+    if written.plan is not None:
+        told += ["", _told(plan, written.plan)]
+    name = shlex.quote(printable(data) if is_remote(data) else data)
+    return "\n".join([summary(inspection), *told, "", "Next:", *_next(plan, written, name)])
 
 
-def _totals(dataset: "Dataset") -> dict[str, int]:
-    """Pictures by class, over all splits."""
-    counts = dataset.counts().values()
-    return {name: sum(split.get(name, 0) for split in counts) for name in dataset.classes}
+def _told(plan: "Plan", path: Path) -> str:
+    """What stands in the plan that was written."""
+    counts = dict(plan.counts)
+    open_ones = counts.pop("keep")
+    rows = ", ".join(f"{n:,} {action}" for action, n in counts.items() if n) or "nothing to change"
+    more = f"; {open_ones:,} keep, for you to decide on" if open_ones else ""
+    return f"Plan: {path}: {rows}{more}.\nEdit it in a spreadsheet; a row taken out is not done."
 
 
-def _table(dataset: "Dataset") -> list[str]:
-    """A line for each class, a column for each split."""
-    counts = dataset.counts()
-    names = [*dataset.classes, *([""] if any("" in split for split in counts.values()) else [])]
-    head = ["class", *(split or "no split" for split in counts), "all"]
-    body = [(name or "(no label)", [s.get(name, 0) for s in counts.values()]) for name in names]
-    body.append(("all", [sum(split.values()) for split in counts.values()]))
-    table = [head, *([name, *map(str, row), str(sum(row))] for name, row in body)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return ["  ".join(_padded(row, widths)) for row in table]
-
-
-def _padded(row: list[str], widths: list[int]) -> list[str]:
-    """A name to the left, numbers to the right."""
-    return [row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]
+def _next(plan: "Plan", written: _Written, data: str) -> Iterator[str]:
+    if written.plan is not None:
+        table = shlex.quote(str(written.plan))
+        yield f"  discern inspect {data} --apply {table} -o clean.csv"
+    elif plan.changes:
+        yield f"  discern inspect {data} --fix plan.csv       # what could be mended, to edit"
+    if written.report is None:
+        yield f"  discern inspect {data} -o report.html       # all of it, with pictures"
+    yield f"  discern train {data} -o my-model"

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from discern.evaluation.leaks import LeakScore
 from discern.evaluation.metrics import Interval, Metrics, score
 from discern.evaluation.significance import Difference, difference_interval, mcnemar
 from discern.runtime.speed import Speed
@@ -87,6 +88,7 @@ class Comparison:
     score: Metrics | None
     split: str | None
     model: Path  # the taken one's folder
+    leaks: LeakScore | None = None  # on `split`
 
 
 def compare_answers(

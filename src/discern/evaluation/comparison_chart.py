@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -12,6 +11,7 @@ import numpy.typing as npt
 
 from discern.evaluation.comparison import Candidate, front, milliseconds, short_name
 from discern.evaluation.markup import percent, text
+from discern.evaluation.scale import Scale, even_scale, logarithmic_scale
 
 Floats = npt.NDArray[np.float64]
 Box = tuple[float, float, float, float]  # left, top, right, bottom
@@ -24,16 +24,6 @@ RADIUS, GAP = 5.0, 12.0  # of a point; from its middle to its name
 LOGARITHMIC_FROM = 3.0  # times the least latency; below it equal steps read better
 LONGEST_NAME = 24
 CROSSING = 24.0  # how many units further away a name is put rather than upon a line
-TICKS = 5
-STEPS = (1, 2, 2.5, 5, 10)
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How values become places along an axis, and which of them are marked."""
-
-    place: Callable[[float], float]
-    ticks: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -171,37 +161,15 @@ def _latency_scale(candidates: Sequence[Candidate], start: float, end: float) ->
     least, most = min(times), max(times)
     if most < LOGARITHMIC_FROM * least:
         room = max(0.15 * (most - least), 0.1 * most)
-        return _even_scale(max(0.0, least - room), most + room, start, end), False
-    low, high = math.log10(least / 1.4), math.log10(most * 1.4)
-
-    def place(value: float) -> float:
-        return start + (end - start) * (math.log10(value) - low) / (high - low)
-
-    decades = range(math.floor(low), math.ceil(high) + 1)
-    ticks = [k * 10.0**d for d in decades for k in (1, 2, 5)]
-    return Scale(place, tuple(t for t in ticks if low <= math.log10(t) <= high)), True
+        return even_scale(max(0.0, least - room), most + room, start, end), False
+    return logarithmic_scale(least / 1.4, most * 1.4, start, end), True
 
 
 def _accuracy_scale(candidates: Sequence[Candidate], start: float, end: float) -> Scale:
     low = min(c.accuracy.low for c in candidates)
     high = max(c.accuracy.high for c in candidates)
     room = 0.06 * (high - low)
-    return _even_scale(max(0.0, low - room), min(1.0, high + room), start, end)
-
-
-def _even_scale(low: float, high: float, start: float, end: float) -> Scale:
-    def place(value: float) -> float:
-        return start + (end - start) * (value - low) / (high - low)
-
-    step = _round_step((high - low) / TICKS)
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return Scale(place, tuple(k * step for k in range(first, last + 1)))
-
-
-def _round_step(rough: float) -> float:
-    """The least of 1, 2, 2.5 and 5 times a power of ten that is no smaller."""
-    power: float = 10.0 ** math.floor(math.log10(rough))
-    return next(k * power for k in STEPS if k * power >= rough * (1 - 1e-9))
+    return even_scale(max(0.0, low - room), min(1.0, high + room), start, end)
 
 
 def _axes(x: Scale, y: Scale, width: int, height: int, logarithmic: bool) -> str:

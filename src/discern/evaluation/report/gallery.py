@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from discern.evaluation.findings import Case, PairCases
-from discern.evaluation.markup import clipped, count, name, percent, text
+from discern.evaluation.markup import clipped, count, name, percent
 from discern.evaluation.report.elements import Section, lead, listed
-from discern.evaluation.report.thumbnails import Thumbnail, Thumbnails
+from discern.evaluation.report.thumbnails import Thumbnail, Thumbnails, in_frame
 
 NAMED_LABELS = 4  # of a set
 
@@ -94,13 +94,11 @@ def _line(term: str, value: str, share: float | None = None) -> str:
 
 def _frame(case: Case, thumbnail: Thumbnail) -> str:
     """The picture; where there is heat, the frame is a switch that shows it."""
-    if thumbnail.picture is None:
-        return f'<p class="frame missing">{text(thumbnail.missing)}</p>'
-    picture = f'<img src="{thumbnail.picture}" alt="{name(_short(case.file))}"/>'
     if thumbnail.heat is None:
-        return f'<div class="frame">{picture}</div>'
+        return in_frame(thumbnail, _short(case.file))
     return (
-        f'<label class="frame heated"><input type="checkbox"/>{picture}'
+        f'<label class="frame heated"><input type="checkbox"/>'
+        f'<img src="{thumbnail.picture}" alt="{name(_short(case.file))}"/>'
         f'<img class="overlaid" src="{thumbnail.heat}" alt=""/><span>Heat map</span></label>'
     )
 

@@ -1,4 +1,4 @@
-"""The page: its sections in their order, in the body of `page.html.template`.
+"""The page: its sections in their order.
 
 A new part of the report is one more function that returns a `Section`, or None where its data is
 missing.
@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
-from string import Template
 
 from discern.evaluation.evaluate import Evaluation
 from discern.evaluation.findings import Findings
-from discern.evaluation.frame import framed
-from discern.evaluation.markup import text
 from discern.evaluation.report.beside import beside_the_picture
 from discern.evaluation.report.calibration import calibration
 from discern.evaluation.report.classes import classes
@@ -23,6 +20,7 @@ from discern.evaluation.report.headline import headline
 from discern.evaluation.report.limits import limits
 from discern.evaluation.report.mistakes import mistakes
 from discern.evaluation.report.promises import none_of_these, prediction_sets
+from discern.evaluation.report.sectioned import sectioned
 from discern.evaluation.report.slices import slices
 from discern.evaluation.report.speed import speed
 from discern.evaluation.report.thumbnails import Heat, Thumbnails
@@ -93,19 +91,9 @@ def _present(*sections: Section | None) -> list[Section]:
 
 
 def _page(title: str, evaluation: Evaluation, sections: Sequence[Section]) -> str:
-    here = files(__package__)
-    links = "".join(
-        f'<li><a href="#{section.id}">{text(section.short)}</a></li>' for section in sections
-    )
-    body = Template((here / "page.html.template").read_text("utf-8")).substitute(
-        title=text(title),
+    return sectioned(
+        title=title,
         headline=headline(evaluation),
-        contents=links,
-        sections="\n".join(map(str, sections)),
-    )
-    return framed(
-        title=text(title),
-        body=body,
-        style=(here / "page.css").read_text("utf-8"),
-        script=(here / "contents.js").read_text("utf-8"),
+        sections=sections,
+        style=(files(__package__) / "page.css").read_text("utf-8"),
     )
