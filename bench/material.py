@@ -6,7 +6,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+import venv
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from discern.config import cache_dir
 from discern.training.backbones import Backbone
 
 SHARED = Path(os.environ.get("DISCERN_SHARED", Path(__file__).resolve().parents[2] / "shared"))
@@ -99,6 +101,24 @@ def process(command: list[str], **environment: str) -> tuple[float, float]:
     return time.perf_counter() - started, usage.ru_maxrss / (
         1 if sys.platform == "darwin" else 1024
     )
+
+
+def python_with(name: str, requirements: Sequence[str]) -> Path | None:
+    """A Python of its own with these packages, made once and kept in the cache under `name`.
+
+    None where they cannot be installed, which is said.
+    """
+    folder = cache_dir() / "bench" / name
+    python, made = folder / "bin" / "python", folder / "made"
+    if made.exists() and made.read_text() == " ".join(requirements):
+        return python
+    venv.create(folder, with_pip=True, clear=True)
+    words = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements]
+    if subprocess.run([str(python), *words], stdout=sys.stderr).returncode:
+        print(f"{' '.join(requirements)} cannot be installed; left out.", file=sys.stderr)
+        return None
+    made.write_text(" ".join(requirements))
+    return python
 
 
 def discern(*words: str) -> list[str]:

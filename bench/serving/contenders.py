@@ -1,8 +1,6 @@
 """The servers that are measured, and the requests that each understands."""
 
-import subprocess
 import sys
-import venv
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,9 +8,8 @@ from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
-from discern.config import cache_dir
 from discern.model import Model, load
-from material import discern
+from material import discern, python_with
 from serving.loading import closed_loop
 from serving.servers import Server, free_port, running
 
@@ -121,16 +118,6 @@ def form(picture: bytes, form_field: str) -> bytes:
 
 
 def litserve_python() -> Path | None:
-    """A Python with LitServe beside the same engine that we run; made once, kept in the cache."""
-    folder = cache_dir() / "bench" / f"litserve-{LITSERVE}-onnxruntime-{version('onnxruntime')}"
-    python, made = folder / "bin" / "python", folder / "made"
-    if made.exists():
-        return python
-    venv.create(folder, with_pip=True, clear=True)
+    """A Python with LitServe beside the same engine that we run, if it can be had."""
     wanted = [f"litserve=={LITSERVE}", *(f"{name}=={version(name)}" for name in SAME)]
-    words = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted]
-    if subprocess.run([str(python), *words], stdout=sys.stderr).returncode:
-        print("LitServe cannot be installed; it is left out.", file=sys.stderr)
-        return None
-    made.touch()
-    return python
+    return python_with("litserve", wanted)

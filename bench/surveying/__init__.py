@@ -1,0 +1,1 @@
+"""The sections of `bench/survey.py`, and what they are made of."""

@@ -1,0 +1,138 @@
+"""Altered copies of pictures, planted across the splits of a folder of links to the originals."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageEnhance, ImageOps
+
+from discern.data import Dataset
+from discern.images import decode, read_bytes
+from discern.images.digest import digest
+
+Alter = Callable[[Image.Image, random.Random], Image.Image]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A way to make a copy; without `alter` the bytes are copied."""
+
+    name: str
+    asked: float | None = None  # the share of pairs that must be found
+    alter: Alter | None = None
+    quality: int = 90  # of the JPEG
+
+
+def resized(picture: Image.Image, _: random.Random) -> Image.Image:
+    return picture.resize((round(picture.width * 0.7), round(picture.height * 0.7)))
+
+
+def unaltered(picture: Image.Image, _: random.Random) -> Image.Image:
+    return picture
+
+
+def cropped(picture: Image.Image, at: random.Random) -> Image.Image:
+    """19/20 of width and height, from anywhere."""
+    w, h = round(picture.width * 0.95), round(picture.height * 0.95)
+    left, top = at.randint(0, picture.width - w), at.randint(0, picture.height - h)
+    return picture.crop((left, top, left + w, top + h))
+
+
+def trimmed(picture: Image.Image, _: random.Random) -> Image.Image:
+    """Without 1/20 of its width and height on every side: 81 % of the area remain."""
+    dx, dy = round(picture.width * 0.05), round(picture.height * 0.05)
+    return picture.crop((dx, dy, picture.width - dx, picture.height - dy))
+
+
+def brighter(picture: Image.Image, _: random.Random) -> Image.Image:
+    return ImageEnhance.Brightness(picture).enhance(1.15)
+
+
+def darker(picture: Image.Image, _: random.Random) -> Image.Image:
+    return ImageEnhance.Brightness(picture).enhance(0.85)
+
+
+def mirrored(picture: Image.Image, _: random.Random) -> Image.Image:
+    return ImageOps.mirror(picture)
+
+
+KINDS = (
+    Kind("copied", 1.0),
+    Kind("resized to 70 %", 1.0, resized),
+    Kind("JPEG quality 60", 0.98, unaltered, quality=60),
+    Kind("cropped by 5 %, anywhere", 0.9, cropped),
+    Kind("cropped by 5 % on every side", 0.9, trimmed),
+    Kind("brightness +15 %", 0.95, brighter),
+    Kind("brightness −15 %", 0.95, darker),
+    Kind("mirrored", None, mirrored),
+)
+MIRRORED = KINDS[-1]
+
+
+@dataclass(frozen=True, eq=False)
+class Planted:
+    """n files, of which some are copies of others."""
+
+    files: Sequence[Path]  # n
+    source: npt.NDArray[np.intp]  # [n]: the file that this one is a copy of, or itself
+    kind: npt.NDArray[np.intp]  # [n]: which of KINDS a copy is, -1 for those that are none
+
+    def copies(self, kind: Kind) -> npt.NDArray[np.intp]:
+        return np.flatnonzero(self.kind == KINDS.index(kind))
+
+    @property
+    def untouched(self) -> npt.NDArray[np.bool_]:
+        """[n]: what is no copy, and what nothing is a copy of."""
+        found = self.kind < 0
+        found[self.source[self.kind >= 0]] = False
+        return found
+
+
+def plant(dataset: Dataset, folder: Path, count: int, seed: int = 0) -> Planted:
+    """`count` copies of each kind, each of another picture and in the other split than it is.
+
+    Originals are linked to. Those with the same bytes have the first of them as their source.
+    """
+    draw = random.Random(seed)
+    originals = [_link(dataset, i, folder) for i in range(len(dataset))]
+    source = _first_of_same_bytes(dataset)
+    count = min(count, len(dataset) // len(KINDS) // 2)  # half of the pictures stay untouched
+    drawn = draw.sample(sorted(set(source.tolist())), count * len(KINDS))
+    kinds = [i for i in range(len(KINDS)) for _ in range(count)]
+    files = [
+        _copy(dataset, i, KINDS[kind], folder, draw) for i, kind in zip(drawn, kinds, strict=True)
+    ]
+    kind = np.array([-1] * len(dataset) + kinds, np.intp)
+    return Planted([*originals, *files], np.append(source, drawn), kind)
+
+
+def _first_of_same_bytes(dataset: Dataset) -> npt.NDArray[np.intp]:
+    first: dict[bytes, int] = {}
+    keys = (digest(read_bytes(path)) for path in dataset.files())
+    return np.array([first.setdefault(key, i) for i, key in enumerate(keys)], np.intp)
+
+
+def _link(dataset: Dataset, i: int, folder: Path) -> Path:
+    path = _place(dataset, i, folder, str(dataset.splits[i]) or "train", dataset.file(i).name)
+    path.symlink_to(dataset.file(i).absolute())
+    return path
+
+
+def _copy(dataset: Dataset, i: int, kind: Kind, folder: Path, draw: random.Random) -> Path:
+    other = "train" if dataset.splits[i] == "validation" else "validation"
+    path = _place(dataset, i, folder, other, f"{kind.name}.jpg")
+    data = read_bytes(dataset.file(i))
+    if kind.alter is None:
+        path.write_bytes(data)
+    else:
+        kind.alter(decode(data), draw).save(path, "JPEG", quality=kind.quality)
+    return path
+
+
+def _place(dataset: Dataset, i: int, folder: Path, split: str, name: str) -> Path:
+    path = folder / split / str(dataset.labels[i]) / f"{i:06} {name}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
