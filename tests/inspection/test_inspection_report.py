@@ -287,8 +287,9 @@ def test_where_the_backbone_lies_is_not_told(root: Path) -> None:
 
 def test_labels_that_were_not_checked_are_said_to_be(root: Path) -> None:
     assert "were not checked" in seen(section(clean(root), "labels"))
-    some = checked(checked=0, remark="A class has one picture only.")
-    assert "A class has one picture only." in seen(section(clean(root, labels=some), "labels"))
+    found = clean(root, labels=checked(checked=0), remarks=("A class has one picture only.",))
+    assert "None was checked" in seen(section(found, "labels"))
+    assert render_inspection(found).count("A class has one picture only.") == 1
 
 
 def test_odd_ones_are_grouped_by_kind(root: Path) -> None:

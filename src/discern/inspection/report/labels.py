@@ -31,7 +31,7 @@ def labels(inspection: Inspection, thumbnails: Thumbnails) -> Section:
     found = inspection.labels
     if found is None:
         return _section(lead(NOT_CHECKED))
-    told = f"{lead(_in_words(found))}{_remark(found)}"
+    told = lead(_in_words(found))
     if not found.suspects:
         return _section(told)
     dataset = inspection.dataset
@@ -42,10 +42,6 @@ def labels(inspection: Inspection, thumbnails: Thumbnails) -> Section:
 
 def _section(body: str) -> Section:
     return Section("Labels", "Suspicious labels", body)
-
-
-def _remark(found: LabelFindings) -> str:
-    return f'\n<p class="note" role="note">{text(found.remark)}</p>' if found.remark else ""
 
 
 def _in_words(found: LabelFindings) -> str:
