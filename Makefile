@@ -6,13 +6,18 @@ READY := $(VENV)/.ready
 CLIENTS := .venv-clients
 PROTOS := src/discern/serving/protocols/protos
 
+# Images are measured by hand: that takes root, buildah and a base image. Two are no measurements.
+BENCHES := $(filter-out bench/images.py bench/load.py bench/material.py,$(wildcard bench/*.py))
+
 .PHONY: demo test lint bench docs distribution converters clients protos clean
 
 demo: $(READY)  ## train, evaluate and use a classifier on scikit-learn's digits
 	$(BIN)/discern demo
 
+# As many processes as cores, each test file in one of them ("logical", for "auto" would count a
+# core's two threads as one). Networks so small gain nothing from threads of their own.
 test: $(READY)  ## run the tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile
 
 lint: $(READY)  ## style, types, and which room may import which
 	$(BIN)/ruff check .
@@ -21,7 +26,7 @@ lint: $(READY)  ## style, types, and which room may import which
 	$(BIN)/lint-imports
 
 bench: $(READY)  ## measure: ours, the machine's limit, a peer, the ratio
-	for file in bench/*.py; do $(BIN)/python $$file || exit 1; done
+	for file in $(BENCHES); do $(BIN)/python $$file || exit 1; done
 
 docs: $(READY)  ## the docs as a site, in site/; a broken link stops it
 	$(BIN)/mkdocs build --strict --quiet

@@ -178,8 +178,8 @@ def test_without_the_default_backbone_a_line_says_how_to_get_it(root: Path) -> N
     found = inspect(dataset_of(root, *twelve()))
     assert found.labels is None
     assert found.remarks == (
-        "Labels were not checked and no outliers looked for: the default backbone is not in the "
-        f"cache. Name one, and it is fetched: --backbone {DEFAULT}",
+        "Labels were not checked and no outliers looked for: no backbone was named, and the "
+        f"default is not in the cache. Name one, such as {DEFAULT}, and it is fetched.",
     )
     assert looked_at(found.dataset).remarks == (
         "Labels were not checked and no outliers looked for: no backbone was wanted.",

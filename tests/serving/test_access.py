@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from discern.errors import ConfigError, UnauthorisedError
 from discern.serving.access import Keys, hashed, is_name, key_in, key_in_metadata, new_key
 
-ALICE, BOB = new_key(), new_key()
+# The same in every process: they stand in the names of tests.
+ALICE, BOB = "dk_" + 43 * "a", "dk_" + 43 * "b"
 Writer = Callable[[str], Path]
 
 

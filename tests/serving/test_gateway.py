@@ -442,6 +442,8 @@ def test_a_gateway_may_start_before_its_model_server(repository: Path, picture: 
 
 
 def test_a_server_that_hangs_drags_nobody_along(repository: Path, picture: bytes) -> None:
+    patience = 3.6  # seconds; a busy machine takes some of them itself
+
     async def hang(_question: Any, _call: Call) -> Any:
         await asyncio.sleep(60)
 
@@ -451,14 +453,14 @@ def test_a_server_that_hangs_drags_nobody_along(repository: Path, picture: bytes
 
         async def ask() -> float:
             started = time.monotonic()
-            await scores(gateway.find(), picture, 1.2)
+            await scores(gateway.find(), picture, patience)
             return time.monotonic() - started
 
         times = await asyncio.gather(*(ask() for _ in range(12)))
-        slow = [seconds for seconds in times if seconds > 0.55]
+        slow = [seconds for seconds in times if seconds > 0.45 * patience]
         assert len(slow) <= 6  # half of the time was spent on the one that hangs
         assert world.workers.line.load == 0
-        assert sorted([await ask() for _ in range(6)])[-1] < 0.3  # it is left out
+        assert sorted([await ask() for _ in range(6)])[-1] < patience / 4  # it is left out
 
     run(scene)
 

@@ -123,8 +123,11 @@ def _loaded(name: str | None, progress: Progress) -> tuple["Backbone | None", st
             return load_backbone(name), ""
     if found := cached_backbone(DEFAULT):
         return found, ""
-    advice = f"Name one, and it is fetched: --backbone {DEFAULT}"
-    return None, f"{UNCHECKED}: the default backbone is not in the cache. {advice}"
+    advice = f"Name one, such as {DEFAULT}, and it is fetched."
+    return (
+        None,
+        f"{UNCHECKED}: no backbone was named, and the default is not in the cache. {advice}",
+    )
 
 
 def _bad(dataset: Dataset, looked: Survey) -> tuple[BadFile, ...]:
