@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from discern.cli import options
+from discern.cli.data_name import last_part
 from discern.cli.exit_codes import WORK_FAILED
 from discern.cli.output_file import output_file
 from discern.cli.terminal import Terminal
@@ -107,7 +108,7 @@ def evaluate(
         )
         findings = find(evaluation, rules, loaded.info.unknown, progress=terminal)
         if files:
-            names = {"name": loaded.path.resolve().name, "data": _name(data)}
+            names = {"name": loaded.path.resolve().name, "data": last_part(data)}
             made = described(loaded, evaluation, findings, **names, progress=terminal)
             for file, name in zip(files, (REPORT, CARD), strict=True):
                 file.write(made[name].decode())
@@ -130,13 +131,6 @@ def _below(metrics: "Metrics", bar: float) -> str:
         f"of its interval must reach {100 * bar:.1f} %.\n"
         "Train a better model, or score more pictures: the interval narrows."
     )
-
-
-def _name(data: str) -> str:
-    """The last part of a path or URL, which a report may show."""
-    from discern.data.remote import is_remote, printable
-
-    return Path(printable(data)).name if is_remote(data) else Path(data).resolve().name
 
 
 def _facts(model: "Model") -> tuple[str, ...]:

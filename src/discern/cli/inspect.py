@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from discern.cli import options
+from discern.cli.data_name import as_typed, last_part
 from discern.cli.output_file import output_file
 from discern.cli.terminal import Terminal
 from discern.errors import ConfigError
@@ -154,7 +155,7 @@ def inspect(
         )
         plan = propose(inspection)
         if page is not None:
-            page.write(inspection.to_html())
+            page.write(inspection.to_html(title=last_part(data)))
         if table is not None:
             write_plan(plan, table)
     written = _Written(output, fix, augment_preview)
@@ -193,7 +194,6 @@ def _document(inspection: "Inspection", plan: "Plan", written: _Written) -> dict
 
 def _summary(inspection: "Inspection", plan: "Plan", written: _Written, data: str) -> str:
     from discern.cli.inspection_summary import summary
-    from discern.data.remote import is_remote, printable
 
     lines = [
         f"{what}: {path}"
@@ -203,8 +203,9 @@ def _summary(inspection: "Inspection", plan: "Plan", written: _Written, data: st
     told = ["", *lines] if lines else []
     if written.plan is not None:
         told += ["", _told(plan, written.plan)]
-    name = shlex.quote(printable(data) if is_remote(data) else data)
-    return "\n".join([summary(inspection), *told, "", "Next:", *_next(plan, written, name)])
+    name = as_typed(data)
+    following = _next(plan, written, shlex.quote(name))
+    return "\n".join([summary(inspection, name), *told, "", "Next:", *following])
 
 
 def _told(plan: "Plan", path: Path) -> str:

@@ -13,10 +13,10 @@ _SHOWN = 3  # examples of each finding
 _NAMED = 3  # files of a group
 
 
-def summary(inspection: Inspection) -> str:
-    """The counts as a table, then each finding with its first examples."""
+def summary(inspection: Inspection, data: str) -> str:
+    """The counts as a table, then each finding with its first examples; `data` is a name."""
     dataset = inspection.dataset
-    lines = [f"{dataset.root}: {dataset.source}.", "", *counts_table(dataset), *_imbalance(dataset)]
+    lines = [f"{data}: {dataset.source}.", "", *counts_table(dataset), *_imbalance(dataset)]
     found = list(_findings(inspection))
     for headline, examples in found:
         lines += ["", headline, *examples]
