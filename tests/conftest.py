@@ -55,6 +55,32 @@ def browser() -> Iterator[Any]:
         started.close()
 
 
+@pytest.fixture
+def visit(browser: Any, report: Path) -> Iterator[Callable[..., Any]]:
+    """`visit(width, dark)` opens the page in the file `report`, which the
+    test's own module makes; a request or a complaint of the page's fails."""
+    complaints: list[str] = []
+    context = browser.new_context()
+    page = context.new_page()
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda line: complaints.append(line.text))
+
+    def heard(request: Any) -> None:
+        if not request.url.startswith(("data:", report.as_uri())):
+            complaints.append(request.url)
+
+    def open_page(width: int = 1280, dark: bool = False) -> Any:
+        page.set_viewport_size({"width": width, "height": 800})
+        page.emulate_media(color_scheme="dark" if dark else "light", reduced_motion="reduce")
+        page.on("request", heard)
+        page.goto(report.as_uri())
+        return page
+
+    yield open_page
+    context.close()
+    assert not complaints
+
+
 @pytest.fixture(autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Nothing that a test caches is seen by another, or by the person who runs them."""

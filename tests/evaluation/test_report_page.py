@@ -1,7 +1,6 @@
 """The report in a browser: readable by all, on any screen, in both colour schemes, and on paper."""
 
 import re
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from discern.evaluation.scored import Scored
 from discern.images import PreprocessSpec
 from discern.model import ModelInfo
 from discern.runtime.speed import Speed
+from visited_pages import Visit, complaints_of_axe, unfold
 
 LABELS = (
     "dress",
@@ -97,49 +97,15 @@ def _findings(picture: Path) -> Findings:
     )
 
 
-Visit = Callable[..., Any]
-
-
-@pytest.fixture
-def visit(browser: Any, report: Path) -> Iterator[Visit]:
-    """`visit(width, dark)` opens the page; a request or a complaint of the page's fails."""
-    complaints: list[str] = []
-    context = browser.new_context()
-    page = context.new_page()
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda line: complaints.append(line.text))
-
-    def heard(request: Any) -> None:
-        if not request.url.startswith(("data:", report.as_uri())):
-            complaints.append(request.url)
-
-    def open_page(width: int = 1280, dark: bool = False) -> Any:
-        page.set_viewport_size({"width": width, "height": 800})
-        page.emulate_media(color_scheme="dark" if dark else "light", reduced_motion="reduce")
-        page.on("request", heard)
-        page.goto(report.as_uri())
-        return page
-
-    yield open_page
-    context.close()
-    assert not complaints
-
-
-def unfold(page: Any) -> None:
-    page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
-
-
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("dark", [False, True])
 def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(
     visit: Visit, width: int, dark: bool
 ) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     page = visit(width, dark)
     unfold(page)
     assert page.evaluate("document.documentElement.scrollWidth") == width
-    found = axe.Axe().run(page).response["violations"]
-    assert not [(v["id"], [node["html"][:300] for node in v["nodes"]]) for v in found]
+    assert not complaints_of_axe(page)
 
 
 def test_the_keyboard_reaches_everything_and_the_space_bar_shows_the_heat(visit: Visit) -> None:

@@ -1,7 +1,6 @@
 """The inspection in a browser: on any screen, in both colour schemes, on paper, in a notebook."""
 
 import re
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from discern.inspection.inspection import (
     Suspect,
 )
 from discern.inspection.report import notebook_frame, render_inspection
+from visited_pages import Visit, complaints_of_axe, unfold
 
 CLASSES = ("dress", "a-very-long-name-of-a-class-without-any-space-in-it", "شلوار")
 N, TRAIN = 1_500, 1_100
@@ -73,44 +73,6 @@ def report(inspection: Inspection, tmp_path_factory: pytest.TempPathFactory) -> 
     path = tmp_path_factory.mktemp("report") / "inspection.html"
     path.write_text(render_inspection(inspection), "utf-8")
     return path
-
-
-Visit = Callable[..., Any]
-
-
-@pytest.fixture
-def visit(browser: Any, report: Path) -> Iterator[Visit]:
-    """`visit(width, dark)` opens the page; a request or a complaint of the page's fails."""
-    complaints: list[str] = []
-    context = browser.new_context()
-    page = context.new_page()
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda line: complaints.append(line.text))
-
-    def heard(request: Any) -> None:
-        if not request.url.startswith(("data:", report.as_uri())):
-            complaints.append(request.url)
-
-    def open_page(width: int = 1280, dark: bool = False) -> Any:
-        page.set_viewport_size({"width": width, "height": 800})
-        page.emulate_media(color_scheme="dark" if dark else "light", reduced_motion="reduce")
-        page.on("request", heard)
-        page.goto(report.as_uri())
-        return page
-
-    yield open_page
-    context.close()
-    assert not complaints
-
-
-def unfold(page: Any) -> None:
-    page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
-
-
-def complaints_of_axe(page: Any) -> list[tuple[str, list[str]]]:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-    found = axe.Axe().run(page).response["violations"]
-    return [(v["id"], [node["html"][:300] for node in v["nodes"]]) for v in found]
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
