@@ -12,13 +12,15 @@ from tempfile import TemporaryDirectory
 from material import arguments, data_folder
 from serving.table import Figure, as_json, show
 from surveying.peers import peers
-from surveying.planted import planted
+from surveying.planted import beyond, planted
 from surveying.scale import scale
 
 
 def main() -> None:
     parser = arguments(__doc__ or "")
-    parser.add_argument("sections", nargs="*", metavar="SECTION", help="planted, scale, peers")
+    parser.add_argument(
+        "sections", nargs="*", metavar="SECTION", help="planted, beyond, scale, peers"
+    )
     parser.add_argument("--copies", type=int, default=200, help="planted of each kind")
     parser.add_argument("--sheets", type=Path, help="a folder for contact sheets of what is wrong")
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 30_000, 100_000])
@@ -28,6 +30,7 @@ def main() -> None:
         data = data_folder(options.data, Path(folder))
         sections: dict[str, Callable[[], Sequence[Figure]]] = {
             "planted": functools.partial(planted, data, options.copies, options.sheets),
+            "beyond": functools.partial(beyond, data, options.copies),
             "scale": functools.partial(scale, options.sizes),
             "peers": functools.partial(peers, data, options.copies, options.rounds),
         }

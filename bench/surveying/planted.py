@@ -9,7 +9,7 @@ from discern.survey.duplicates import find_duplicates
 from discern.survey.survey import Survey, survey
 from material import fresh_cache
 from serving.table import Figure
-from surveying.planting import KINDS, Kind, Planted, plant
+from surveying.planting import BEYOND, KINDS, Kind, Planted, plant
 from surveying.score import Groups, found, mixed, untouched_share
 from surveying.sheets import write_sheets
 
@@ -24,6 +24,15 @@ def planted(data: Path, copies: int, sheets: Path | None) -> list[Figure]:
             *_figures(material, seen, KINDS[:-1], sheets, mirrored_too=False),
             *_figures(material, seen, KINDS, sheets, mirrored_too=True),
         ]
+
+
+def beyond(data: Path, copies: int) -> list[Figure]:
+    """The share found of copies that were altered more, or otherwise, than is asked for."""
+    with TemporaryDirectory() as folder:
+        material = plant(load_dataset(data), Path(folder), copies, BEYOND)
+        with fresh_cache():
+            groups = [group.members for group in find_duplicates(survey(material.files))]
+    return [_recall(groups, material, kind) for kind in BEYOND]
 
 
 def _figures(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
 from discern.data import Dataset
 from discern.images import decode, read_bytes
@@ -26,10 +26,6 @@ class Kind:
     quality: int = 90  # of the JPEG
 
 
-def resized(picture: Image.Image, _: random.Random) -> Image.Image:
-    return picture.resize((round(picture.width * 0.7), round(picture.height * 0.7)))
-
-
 def unaltered(picture: Image.Image, _: random.Random) -> Image.Image:
     return picture
 
@@ -41,35 +37,73 @@ def cropped(picture: Image.Image, at: random.Random) -> Image.Image:
     return picture.crop((left, top, left + w, top + h))
 
 
-def trimmed(picture: Image.Image, _: random.Random) -> Image.Image:
-    """Without 1/20 of its width and height on every side: 81 % of the area remain."""
-    dx, dy = round(picture.width * 0.05), round(picture.height * 0.05)
-    return picture.crop((dx, dy, picture.width - dx, picture.height - dy))
-
-
-def brighter(picture: Image.Image, _: random.Random) -> Image.Image:
-    return ImageEnhance.Brightness(picture).enhance(1.15)
-
-
-def darker(picture: Image.Image, _: random.Random) -> Image.Image:
-    return ImageEnhance.Brightness(picture).enhance(0.85)
-
-
 def mirrored(picture: Image.Image, _: random.Random) -> Image.Image:
     return ImageOps.mirror(picture)
 
 
+def cut(share: float) -> Alter:
+    """Without this share of its width and height on every side."""
+
+    def alter(picture: Image.Image, _: random.Random) -> Image.Image:
+        dx, dy = round(picture.width * share), round(picture.height * share)
+        return picture.crop((dx, dy, picture.width - dx, picture.height - dy))
+
+    return alter
+
+
+def scaled(share: float) -> Alter:
+    def alter(picture: Image.Image, _: random.Random) -> Image.Image:
+        return picture.resize((round(picture.width * share), round(picture.height * share)))
+
+    return alter
+
+
+def lit(factor: float) -> Alter:
+    return lambda picture, _: ImageEnhance.Brightness(picture).enhance(factor)
+
+
+def with_logo(picture: Image.Image, _: random.Random) -> Image.Image:
+    """A white box with a word, over the lower right corner."""
+    w, h = picture.size
+    marked = picture.copy()
+    draw = ImageDraw.Draw(marked)
+    draw.rectangle((0.7 * w, 0.9 * h, 0.98 * w, 0.98 * h), fill="white")
+    draw.text((0.72 * w, 0.92 * h), "PHOTO (c)", fill="black")
+    return marked
+
+
+def turned(picture: Image.Image, _: random.Random) -> Image.Image:
+    return picture.rotate(2, Image.Resampling.BICUBIC, fillcolor="white")
+
+
 KINDS = (
     Kind("copied", 1.0),
-    Kind("resized to 70 %", 1.0, resized),
+    Kind("resized to 70 %", 1.0, scaled(0.7)),
     Kind("JPEG quality 60", 0.98, unaltered, quality=60),
     Kind("cropped by 5 %, anywhere", 0.9, cropped),
-    Kind("cropped by 5 % on every side", 0.9, trimmed),
-    Kind("brightness +15 %", 0.95, brighter),
-    Kind("brightness −15 %", 0.95, darker),
+    Kind("cropped by 5 % on every side", 0.9, cut(0.05)),
+    Kind("brightness +15 %", 0.95, lit(1.15)),
+    Kind("brightness −15 %", 0.95, lit(0.85)),
     Kind("mirrored", None, mirrored),
 )
-MIRRORED = KINDS[-1]
+# Nobody asked for these; they show where it ends.
+BEYOND = (
+    Kind("JPEG quality 30", None, unaltered, quality=30),
+    Kind("brightness +30 %", None, lit(1.3)),
+    Kind("brightness −30 %", None, lit(0.7)),
+    Kind("contrast +20 %", None, lambda p, _: ImageEnhance.Contrast(p).enhance(1.2)),
+    Kind("saturation −30 %", None, lambda p, _: ImageEnhance.Color(p).enhance(0.7)),
+    Kind("grey", None, lambda p, _: p.convert("L")),
+    Kind("sharpened", None, lambda p, _: p.filter(ImageFilter.SHARPEN)),
+    Kind("blurred", None, lambda p, _: p.filter(ImageFilter.GaussianBlur(1))),
+    Kind("resized to 30 %", None, scaled(0.3)),
+    Kind("64 pixels wide", None, lambda p, _: p.resize((64, round(64 * p.height / p.width)))),
+    Kind("cropped by 8 % on every side", None, cut(0.08)),
+    Kind("with a logo", None, with_logo),
+    Kind("with a border of 5 %", None, lambda p, _: ImageOps.expand(p, p.width // 20, "white")),
+    Kind("turned by 2°", None, turned),
+    Kind("turned by 90°", None, lambda p, _: p.transpose(Image.Transpose.ROTATE_90)),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,10 +112,11 @@ class Planted:
 
     files: Sequence[Path]  # n
     source: npt.NDArray[np.intp]  # [n]: the file that this one is a copy of, or itself
-    kind: npt.NDArray[np.intp]  # [n]: which of KINDS a copy is, -1 for those that are none
+    kind: npt.NDArray[np.intp]  # [n]: which of the kinds a copy is, -1 for those that are none
+    kinds: Sequence[Kind]
 
     def copies(self, kind: Kind) -> npt.NDArray[np.intp]:
-        return np.flatnonzero(self.kind == KINDS.index(kind))
+        return np.flatnonzero(self.kind == self.kinds.index(kind))
 
     @property
     def untouched(self) -> npt.NDArray[np.bool_]:
@@ -91,7 +126,9 @@ class Planted:
         return found
 
 
-def plant(dataset: Dataset, folder: Path, count: int, seed: int = 0) -> Planted:
+def plant(
+    dataset: Dataset, folder: Path, count: int, kinds: Sequence[Kind] = KINDS, seed: int = 0
+) -> Planted:
     """`count` copies of each kind, each of another picture and in the other split than it is.
 
     Originals are linked to. Those with the same bytes have the first of them as their source.
@@ -99,14 +136,14 @@ def plant(dataset: Dataset, folder: Path, count: int, seed: int = 0) -> Planted:
     draw = random.Random(seed)
     originals = [_link(dataset, i, folder) for i in range(len(dataset))]
     source = _first_of_same_bytes(dataset)
-    count = min(count, len(dataset) // len(KINDS) // 2)  # half of the pictures stay untouched
-    drawn = draw.sample(sorted(set(source.tolist())), count * len(KINDS))
-    kinds = [i for i in range(len(KINDS)) for _ in range(count)]
+    count = min(count, len(dataset) // len(kinds) // 2)  # half of the pictures stay untouched
+    drawn = draw.sample(sorted(set(source.tolist())), count * len(kinds))
+    of = [i for i in range(len(kinds)) for _ in range(count)]
     files = [
-        _copy(dataset, i, KINDS[kind], folder, draw) for i, kind in zip(drawn, kinds, strict=True)
+        _copy(dataset, i, kinds[kind], folder, draw) for i, kind in zip(drawn, of, strict=True)
     ]
-    kind = np.array([-1] * len(dataset) + kinds, np.intp)
-    return Planted([*originals, *files], np.append(source, drawn), kind)
+    kind = np.array([-1] * len(dataset) + of, np.intp)
+    return Planted([*originals, *files], np.append(source, drawn), kind, kinds)
 
 
 def _first_of_same_bytes(dataset: Dataset) -> npt.NDArray[np.intp]:
