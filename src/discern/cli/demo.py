@@ -57,6 +57,7 @@ def demo(
                 f"  open {output}/report.html",
                 f"  discern predict {output} {pictures}/7/*.png",
                 f"  discern verify {output}",
+                f"  discern inspect {pictures} -o {folder}/inspection.html",
                 "  discern train YOUR-PICTURES -o my-model",
             ]
         ),
