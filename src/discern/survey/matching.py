@@ -18,8 +18,8 @@ from discern.survey.candidates import Pairs
 ROUGH, FINE = 0.96, 0.965
 ROUGH_STEPS, FINE_STEPS, DETAIL_STEPS = 3, 5, 2
 SIDE = 96  # pixels a side at which details are compared
-# Correlation of the details. Copies had 0.98 and more; the same garment photographed twice, and
-# white shirts on white, 0.82 and less.
+# Correlation of the details. Copies had 0.98 and more; what was most alike without being a copy,
+# shirts on one background and a skirt photographed twice, 0.73 and less.
 DETAIL = 0.92
 # A smooth picture has no details; there, hardly anything may differ at all.
 SMOOTH, LEVELS = 0.99, 2.0  # correlation; root mean square in grey levels
@@ -44,9 +44,10 @@ def likely(greys: Forms, pairs: Pairs, progress: Progress) -> Likely:
     batches = [pairs[start : start + _BATCH] for start in range(0, len(pairs), _BATCH)]
     found = []
     with progress.stage("Laying pictures over each other", len(pairs)) as advance:
-        for fitting in ordered_map(lambda some: _fitting(greys, some), batches, cores()):
+        fittings = ordered_map(lambda some: _fitting(greys, some), batches, cores())
+        for batch, fitting in zip(batches, fittings, strict=True):
             found.append(fitting)
-            advance(_BATCH)
+            advance(len(batch))
     if not found:
         return Likely(np.empty((0, 2), np.intp), np.empty((0, 4), np.float32))
     both, windows, correlations = (np.concatenate(part) for part in zip(*found, strict=True))
