@@ -22,7 +22,7 @@ from discern.evaluation.scored import Scored
 from discern.images import PreprocessSpec
 from discern.model import ModelInfo
 from discern.runtime.speed import Speed
-from visited_pages import Visit, complaints_of_axe, unfold
+from visited_pages import Visit, complaints_of_axe, reached_by_keyboard, unfold
 
 LABELS = (
     "dress",
@@ -111,12 +111,8 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(
 def test_the_keyboard_reaches_everything_and_the_space_bar_shows_the_heat(visit: Visit) -> None:
     page = visit()
     unfold(page)
-    wanted = page.locator("a, input, summary, button, [tabindex='0']").count()
-    page.evaluate("globalThis.reached = new Set()")
-    page.evaluate("addEventListener('focusin', e => globalThis.reached.add(e.target))")
-    for _ in range(wanted):
-        page.keyboard.press("Tab")
-    assert page.evaluate("globalThis.reached.size") == wanted
+    wanted, reached = reached_by_keyboard(page)
+    assert reached == wanted
 
     assert page.locator(".heated").count() == PICTURES
     card = page.locator("#in-doubt .heated")

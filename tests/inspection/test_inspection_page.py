@@ -20,7 +20,7 @@ from discern.inspection.inspection import (
     Suspect,
 )
 from discern.inspection.report import notebook_frame, render_inspection
-from visited_pages import Visit, complaints_of_axe, unfold
+from visited_pages import Visit, complaints_of_axe, reached_by_keyboard, unfold
 
 CLASSES = ("dress", "a-very-long-name-of-a-class-without-any-space-in-it", "شلوار")
 N, TRAIN = 1_500, 1_100
@@ -88,12 +88,8 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(
 def test_the_keyboard_reaches_everything(visit: Visit) -> None:
     page = visit()
     unfold(page)
-    wanted = page.locator("a, input, summary, button, [tabindex='0']").count()
-    page.evaluate("globalThis.reached = new Set()")
-    page.evaluate("addEventListener('focusin', e => globalThis.reached.add(e.target))")
-    for _ in range(wanted):
-        page.keyboard.press("Tab")
-    assert page.evaluate("globalThis.reached.size") == wanted
+    wanted, reached = reached_by_keyboard(page)
+    assert reached == wanted
 
 
 def test_a_finding_leads_to_its_section(visit: Visit) -> None:

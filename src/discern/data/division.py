@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from discern.data.dataset import Dataset, StringArray
-from discern.data.together import kept_together
+from discern.data.together import codes_of, kept_together
 
 Mask = npt.NDArray[np.bool_]  # [N]
 Codes = npt.NDArray[np.intp]  # [N]
@@ -26,7 +26,7 @@ def held_out(dataset: Dataset, fraction: float, seed: int) -> Mask:
     if fraction > 0 and len(order):
         rng = np.random.default_rng(seed)
         labels, groups = dataset.labels[order], kept_together(dataset)[order]
-        held[order] = _held_in_order(_codes(labels), groups, fraction, rng)
+        held[order] = _held_in_order(codes_of(labels), groups, fraction, rng)
     return held
 
 
@@ -75,7 +75,7 @@ def _held_in_order(
 ) -> Mask:
     """`codes` are the classes, `names` the groups, both by path."""
     grouped = names != ""
-    group_codes = _codes(names[grouped])
+    group_codes = codes_of(names[grouped])
     groups = _groups(group_codes, codes[grouped], rng)
     division = _division(codes, grouped, groups, fraction)
     chosen = _choose_groups(division, groups)
@@ -84,10 +84,6 @@ def _held_in_order(
     chosen |= _rescue(division, groups)
     held[grouped] = chosen[group_codes] if len(chosen) else False
     return held
-
-
-def _codes(names: StringArray) -> Codes:
-    return np.unique(names, return_inverse=True)[1].astype(np.intp)
 
 
 def _groups(group_codes: Codes, class_codes: Codes, rng: np.random.Generator) -> _Groups:

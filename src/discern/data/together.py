@@ -42,16 +42,30 @@ def units(labels: StringArray, groups: StringArray) -> dict[str, int]:
     """By class, the number of its groups and of its samples without a group."""
     names, codes = np.unique(labels, return_inverse=True)
     grouped = groups != ""
-    pairs = np.unique(_codes(groups[grouped]) * len(names) + codes[grouped])
+    pairs = np.unique(codes_of(groups[grouped]) * len(names) + codes[grouped])
     numbers = np.bincount(codes[~grouped], minlength=len(names))
     numbers += np.bincount(pairs % len(names), minlength=len(names))
     return {name: n for name, n in zip(names.tolist(), numbers.tolist(), strict=True) if name}
 
 
+def group_codes(groups: StringArray, alone: Codes) -> Codes:
+    """A number for each group; a sample without one has that in `alone` [N]."""
+    codes, named = alone.copy(), groups != ""
+    if named.any():
+        codes[named] = codes_of(groups[named]) + alone.max() + 1
+    return codes
+
+
+def codes_of(names: StringArray) -> Codes:
+    """A number for each name, in the names' order."""
+    return np.unique(names, return_inverse=True)[1].astype(np.intp)
+
+
 def _connected(dataset: Dataset, ranks: Codes) -> Codes:
     """The least of the `ranks` [N] among all samples that a sample hangs together with."""
     assert dataset.copies is not None
-    columns = [_own_codes(dataset.groups), _own_codes(dataset.copies)]
+    each = np.arange(len(ranks))
+    columns = [group_codes(names, each) for names in (dataset.groups, dataset.copies)]
     least, before = ranks, None
     while before is None or (least != before).any():
         before = least
@@ -60,15 +74,3 @@ def _connected(dataset: Dataset, ranks: Codes) -> Codes:
             np.minimum.at(of_code, codes, least)
             least = of_code[codes]
     return least
-
-
-def _own_codes(names: StringArray) -> Codes:
-    """A number for each name, and one of its own for each sample without."""
-    codes = np.arange(len(names))
-    named = names != ""
-    codes[named] = len(names) + _codes(names[named])
-    return codes
-
-
-def _codes(names: StringArray) -> Codes:
-    return np.unique(names, return_inverse=True)[1].astype(np.intp)

@@ -21,7 +21,7 @@ from discern.model import Model
 from discern.model.division import divided_again
 from discern.progress import SILENT, Progress
 from discern.runtime import Predictor
-from discern.survey.leaks import Leak, find_leaks, with_copies
+from discern.survey.leaks import Leak, among, find_leaks, with_copies
 
 ALL = "all"  # the "split" of data that has none
 WORTH_MEASURING = 500  # pictures; for fewer, finding the fastest engine takes longer than it saves
@@ -100,6 +100,7 @@ class _Part(NamedTuple):
     """All labelled samples, and which of them [N] to score, under which name."""
 
     dataset: Dataset
+    digests: Sequence[bytes | None]  # [N] hashes of the files' bytes
     scored: Bools
     seen: Bools  # whose bytes were trained on
     split: str
@@ -148,14 +149,13 @@ def _answers(
 def _scored(samples: Dataset, answers: _Answers, leaks: Sequence[Leak]) -> Scored:
     samples = samples.where(np.array(answers.kept))
     files = tuple(samples.files())
-    answered = set(files)
     return Scored(
         files=files,
         truth=samples.labels.tolist(),
         probabilities=answers.probabilities,
         embeddings=answers.embeddings,
         metadata=samples.metadata,
-        leaks=tuple(leak for leak in leaks if leak.file in answered),
+        leaks=among(leaks, files),
     )
 
 
@@ -180,17 +180,20 @@ def _part(model: Model, dataset: Dataset, split: str | None) -> _Part:
     dataset = dataset.where(dataset.labels != "")
     if len(dataset) == 0:
         raise DatasetError(f"{dataset.root}: has no labelled pictures to score.")
-    seen = was_seen(model, dataset)
+    digests = list(file_digests(dataset.files(), cache_dir()))
+    seen = model.was_trained_on(digests)
     if split == ALL or not (dataset.split_names or trained_on_it):
-        return _unseen(dataset, seen, split)
+        return _unseen(dataset, digests, seen, split)
     if not dataset.split_names:
         dataset = divided_again(model, dataset)
     split = split or ("test" if "test" in dataset.split_names else "validation")
     dataset.select(split)  # which says what splits there are if this is none
-    return _Part(dataset, dataset.splits == split, seen, split)
+    return _Part(dataset, digests, dataset.splits == split, seen, split)
 
 
-def _unseen(dataset: Dataset, seen: Bools, split: str | None) -> _Part:
+def _unseen(
+    dataset: Dataset, digests: Sequence[bytes | None], seen: Bools, split: str | None
+) -> _Part:
     """All pictures that took no part in training; for data without splits, or if asked for."""
     if split not in (None, ALL):
         raise DatasetError(
@@ -202,7 +205,7 @@ def _unseen(dataset: Dataset, seen: Bools, split: str | None) -> _Part:
             f"{dataset.root}: the model was trained on all {len(dataset)} pictures. Score others."
         )
     note = f"{seen.sum()} of {len(dataset)} pictures took part in training and are left out."
-    return _Part(dataset, ~seen, seen, ALL, (note,) if seen.any() else ())
+    return _Part(dataset, digests, ~seen, seen, ALL, (note,) if seen.any() else ())
 
 
 def _leaks(
@@ -213,7 +216,7 @@ def _leaks(
     dataset, scored, seen = part.dataset.where(chosen), part.scored[chosen], part.seen[chosen]
     if leak_check and seen.any():
         dataset = with_copies(dataset, progress)
-    digests = list(file_digests(dataset.files(), cache_dir()))
+    digests = [part.digests[i] for i in np.flatnonzero(chosen).tolist()]
     leaks = find_leaks(dataset, digests, scored=scored, trained=seen, seen=seen)
     here = {digest for digest, known in zip(digests, seen.tolist(), strict=True) if known}
     if not leak_check or len(here) >= (trained := model.pictures_trained_on):
@@ -225,8 +228,3 @@ def _leaks(
         "for."
     )
     return leaks, (note,)
-
-
-def was_seen(model: Model, dataset: Dataset) -> Bools:
-    """Which pictures [n] took part in training, by the hash of their bytes."""
-    return model.was_trained_on(file_digests(dataset.files(), cache_dir()))

@@ -13,7 +13,7 @@ from discern.errors import ConfigError, PictureError
 from discern.export.form import Form
 from discern.images.digest import file_digests
 from discern.model import Model
-from discern.model.model import short_digest
+from discern.model.model import short_digests
 from discern.progress import Progress
 from discern.runtime.engine import Images
 from discern.runtime.pipeline import to_pixels
@@ -71,7 +71,7 @@ def gather(model: Model, dataset: Dataset | None, form: Form, progress: Progress
         return NOTHING
     digests = digests_of(dataset, "Looking for pictures that were trained on", progress)
     seen = model.was_trained_on(digests)
-    names = np.array([short_digest(digest) for digest in digests], np.uint64)
+    names = short_digests(digests)
     held_out = _held_out(dataset, names, np.flatnonzero(~seen))
     require_enough(form, held_out.labelled)
     if form.precision != "int8":

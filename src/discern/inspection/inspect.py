@@ -1,15 +1,15 @@
 """`inspect`: from a dataset to what should be known of it before anything is trained."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from discern.data import Dataset
-from discern.data.dataset import STRING, StringArray
+from discern.data.dataset import StringArray
+from discern.data.files import Files
 from discern.data.split_names import UNLABELLED, split_order
 from discern.data.together import kept_together
 from discern.errors import BackboneError
@@ -18,6 +18,7 @@ from discern.inspection.looks import looks_of
 from discern.inspection.odd import odd_ones
 from discern.progress import SILENT, Progress
 from discern.survey.duplicates import Group, find_duplicates
+from discern.survey.leaks import numbered
 from discern.survey.survey import Survey, survey
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def inspect(
     """
     started = time.monotonic()
     found, remark = _backbone(backbone, progress)
-    looked = survey(_Files(dataset), progress=progress)
+    looked = survey(Files(dataset), progress=progress)
     looks = looks_of(looked)
     groups = find_duplicates(looked, mirrored=mirrored, progress=progress)
     labels: LabelFindings | None = None
@@ -75,28 +76,6 @@ def inspect(
         remarks=(remark,) if remark else (),
         seconds=time.monotonic() - started,
     )
-
-
-class _Files(Sequence[Path]):
-    """A dataset's files, each made when it is asked for: a million would take 0.4 GB."""
-
-    def __init__(self, dataset: Dataset) -> None:
-        self._dataset = dataset
-
-    def __len__(self) -> int:
-        return len(self._dataset)
-
-    def __iter__(self) -> Iterator[Path]:
-        return self._dataset.files()
-
-    @overload
-    def __getitem__(self, i: int) -> Path: ...
-    @overload
-    def __getitem__(self, i: slice) -> Sequence[Path]: ...
-    def __getitem__(self, i: int | slice) -> Path | Sequence[Path]:
-        if isinstance(i, slice):
-            return _Files(self._dataset.where(np.arange(len(self))[i]))
-        return self._dataset.file(i)
 
 
 def _backbone(name: str | None, progress: Progress) -> tuple["Backbone | None", str]:
@@ -138,10 +117,7 @@ def _bad(dataset: Dataset, looked: Survey) -> tuple[BadFile, ...]:
 
 def inseparable(dataset: Dataset, groups: Sequence[Group]) -> StringArray:
     """The dataset's own groups and the duplicates', those that share a picture being one [N]."""
-    copies = np.full(len(dataset), "", dtype=STRING)
-    for number, group in enumerate(groups):
-        copies[list(group.members)] = str(number)
-    return kept_together(replace(dataset, copies=copies))
+    return kept_together(replace(dataset, copies=numbered(groups, len(dataset))))
 
 
 def _duplicates(dataset: Dataset, groups: Sequence[Group]) -> tuple[DuplicateGroup, ...]:

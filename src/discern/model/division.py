@@ -17,7 +17,7 @@ from discern.data.dataset import STRING
 from discern.data.split_names import VALIDATION
 from discern.images.digest import file_digests
 from discern.model.folder import TOGETHER
-from discern.model.model import Model, short_digest
+from discern.model.model import Model, short_digests
 
 
 def together_file(dataset: Dataset) -> Mapping[str, bytes]:
@@ -56,5 +56,4 @@ def _with_kept_copies(model: Model, dataset: Dataset) -> Dataset:
 
 
 def _short_digests(dataset: Dataset) -> npt.NDArray[np.uint64]:
-    digests = file_digests(dataset.files(), cache_dir())
-    return np.array([short_digest(digest) for digest in digests], np.uint64)
+    return short_digests(file_digests(dataset.files(), cache_dir()))

@@ -41,8 +41,7 @@ class Model:
 
     def was_trained_on(self, digests: Iterable[bytes | None]) -> npt.NDArray[np.bool_]:
         """Which pictures [n], named by the hash of their bytes, took part in training."""
-        short = np.array([short_digest(digest) for digest in digests], np.uint64)
-        return np.isin(short, np.load(self.path / SEEN, mmap_mode="r"))
+        return np.isin(short_digests(digests), np.load(self.path / SEEN, mmap_mode="r"))
 
     @property
     def pictures_trained_on(self) -> int:
@@ -97,6 +96,11 @@ def _is_many(pictures: object) -> bool:
 def short_digest(digest: bytes | None) -> int:
     """The first 8 bytes of a picture's hash as a number, 0 for none; enough to know it again."""
     return int.from_bytes(digest[:8]) if digest else 0
+
+
+def short_digests(digests: Iterable[bytes | None]) -> npt.NDArray[np.uint64]:
+    """The short hashes [n] of pictures."""
+    return np.array([short_digest(digest) for digest in digests], np.uint64)
 
 
 def load(folder: str | Path) -> Model:

@@ -1,6 +1,6 @@
 """Pictures that are there more than once, and scored ones that are also among training's."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from discern.data import Dataset
-from discern.data.dataset import STRING
+from discern.data.dataset import STRING, StringArray
+from discern.data.files import Files
 from discern.progress import SILENT, Progress
-from discern.survey.duplicates import find_duplicates
+from discern.survey.duplicates import Group, find_duplicates
 from discern.survey.survey import survey
 
 Bools = npt.NDArray[np.bool_]
@@ -30,11 +31,18 @@ class Leak:
 def with_copies(dataset: Dataset, progress: Progress = SILENT) -> Dataset:
     """The dataset with `copies`: which of its labelled samples show one picture."""
     labelled = np.flatnonzero(dataset.labels != "")
-    looked_at = survey(list(dataset.where(labelled).files()), progress=progress)
+    looked_at = survey(Files(dataset.where(labelled)), progress=progress)
     copies = np.full(len(dataset), "", dtype=STRING)
-    for number, group in enumerate(find_duplicates(looked_at, progress=progress)):
-        copies[labelled[list(group.members)]] = str(number)
+    copies[labelled] = numbered(find_duplicates(looked_at, progress=progress), len(labelled))
     return replace(dataset, copies=copies)
+
+
+def numbered(groups: Iterable[Group], n: int) -> StringArray:
+    """The number of each file's group [n]; "" for a file that is in none."""
+    numbers = np.full(n, "", dtype=STRING)
+    for number, group in enumerate(groups):
+        numbers[list(group.members)] = str(number)
+    return numbers
 
 
 def find_leaks(
@@ -62,6 +70,12 @@ def find_leaks(
             name = None if of is None else str(dataset.paths[of])
             found.append(Leak(dataset.file(i), str(dataset.paths[i]), name, exact))
     return tuple(found)
+
+
+def among(leaks: Iterable[Leak], files: Iterable[Path]) -> tuple[Leak, ...]:
+    """The leaks that are of these files."""
+    known = set(files)
+    return tuple(leak for leak in leaks if leak.file in known)
 
 
 def _first(keys: Sequence[Any], among: Bools) -> dict[Any, int]:

@@ -11,9 +11,8 @@ import numpy.typing as npt
 
 from discern.config import TrainConfig
 from discern.data import Dataset
-from discern.data.dataset import StringArray
 from discern.data.metadata import MetadataSpec
-from discern.data.together import kept_together
+from discern.data.together import group_codes, kept_together
 from discern.errors import DatasetError, TrainingError
 from discern.progress import Progress
 from discern.training.backbones import Backbone
@@ -153,7 +152,7 @@ def training_rows(
         embedded.embeddings.matrix[pairs // len(classes)],
         pairs % len(classes),
         (counts / counts.mean()).astype(np.float32),  # copies are no evidence: C keeps its meaning
-        _group_codes(kept_together(fit)[samples], pairs // len(classes)),
+        group_codes(kept_together(fit)[samples], pairs // len(classes)),
         samples,
         np.arange(len(pairs)),
     )
@@ -169,15 +168,6 @@ def require_each(classes: tuple[str, ...], labels: npt.NDArray[Any]) -> None:
             f"Class {missing[0]!r} has no training picture that can be decoded. "
             f"Add some, or leave it out with --exclude {shlex.quote(missing[0])}."
         )
-
-
-def _group_codes(groups: StringArray, pictures: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-    """A number for each group; a picture without one is its own."""
-    named = groups != ""
-    codes = pictures.copy()
-    if named.any():
-        codes[named] = np.unique(groups[named], return_inverse=True)[1] + pictures.max() + 1
-    return codes
 
 
 def head_facts(fitted: FittedHead) -> dict[str, object]:

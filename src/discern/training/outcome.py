@@ -14,7 +14,7 @@ from discern.data.dataset import StringArray
 from discern.data.metadata import MetadataSpec
 from discern.evaluation.scored import Scored
 from discern.model.calibration import Calibration, softmax
-from discern.survey.leaks import Leak
+from discern.survey.leaks import Leak, among
 from discern.training.backbones import Backbone
 from discern.training.head import Head
 from discern.training.held_out import HeldOut
@@ -83,14 +83,13 @@ class Answered:
     def scored(self, calibration: Calibration, leaks: Sequence[Leak] = ()) -> Scored:
         """The pictures with their probabilities; `leaks` are those also trained on."""
         probabilities = softmax(calibration.apply(self.logits))
-        answered = set(self.files)
         return Scored(
             self.files,
             self.truth,
             probabilities,
             self.embeddings,
             self.metadata,
-            tuple(leak for leak in leaks if leak.file in answered),
+            among(leaks, self.files),
         )
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from discern.config import cache_dir
 from discern.data import Dataset
 from discern.images.digest import file_digests
-from discern.model.model import short_digest
+from discern.model.model import short_digests
 from discern.survey.leaks import Leak, find_leaks
 
 
@@ -38,7 +38,7 @@ class TrainedOn:
         """Those of the training pictures, sorted, as a file of NumPy's."""
         took_part = (self.digests[i] for i in np.flatnonzero(self.trained).tolist())
         buffer = BytesIO()
-        np.save(buffer, np.unique(np.array([short_digest(d) for d in took_part if d], np.uint64)))
+        np.save(buffer, np.unique(short_digests(filter(None, took_part))))
         return buffer.getvalue()
 
 

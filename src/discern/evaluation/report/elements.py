@@ -89,6 +89,12 @@ def folded(summary: str, content: str) -> str:
     return f"<details><summary>{text(summary)}</summary>\n{content}\n</details>"
 
 
+def label_line(term: str, value: str, share: float | None = None) -> str:
+    """A label as a term's value, with its probability."""
+    number = "" if share is None else f"<span>{percent(share)} %</span>"
+    return f'<div><dt>{term}</dt><dd><b dir="auto">{name(value)}</b>{number}</dd></div>'
+
+
 def bar(share: float, interval: Interval | None = None) -> str:
     """A share as a bar with its number, and its interval as a line in it."""
     style = f"--v:{share:.3f}"

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from discern.evaluation.findings import Case, PairCases
-from discern.evaluation.markup import clipped, count, name, percent
-from discern.evaluation.report.elements import Section, lead, listed
+from discern.evaluation.markup import clipped, count, name
+from discern.evaluation.report.elements import Section, label_line, lead, listed
 from discern.evaluation.report.thumbnails import Thumbnail, Thumbnails, in_frame
 
 NAMED_LABELS = 4  # of a set
@@ -70,10 +70,10 @@ def _gallery(cases: Sequence[Case], thumbnails: Thumbnails) -> str:
 
 
 def _card(case: Case, thumbnail: Thumbnail) -> str:
-    lines = [_line("Answer", case.label, case.probability), _truth(case)]
+    lines = [label_line("Answer", case.label, case.probability), _truth(case)]
     if case.set is not None and len(case.set) != 1:
         within = [clipped(label) for label in case.set]
-        lines.append(_line("Set", listed(within, NAMED_LABELS) or "empty"))
+        lines.append(label_line("Set", listed(within, NAMED_LABELS) or "empty"))
     flag = '<p class="flag">Refused as none of these.</p>\n' if case.unknown else ""
     return (
         f'<li class="case">{_frame(case, thumbnail)}\n<dl>{"".join(lines)}</dl>\n'
@@ -83,13 +83,8 @@ def _card(case: Case, thumbnail: Thumbnail) -> str:
 
 def _truth(case: Case) -> str:
     if case.truth == case.label:
-        return _line("Truth", "the same")
-    return _line("Truth", clipped(case.truth), case.of_truth)
-
-
-def _line(term: str, value: str, share: float | None = None) -> str:
-    number = "" if share is None else f"<span>{percent(share)} %</span>"
-    return f'<div><dt>{term}</dt><dd><b dir="auto">{name(value)}</b>{number}</dd></div>'
+        return label_line("Truth", "the same")
+    return label_line("Truth", clipped(case.truth), case.of_truth)
 
 
 def _frame(case: Case, thumbnail: Thumbnail) -> str:

@@ -10,6 +10,7 @@ from discern.evaluation.report.elements import (
     TALL_FROM,
     Section,
     folded,
+    label_line,
     lead,
     row,
     scrollable,
@@ -69,18 +70,11 @@ def _backbone(backbone: str) -> str:
 
 
 def _card(dataset: Dataset, suspect: Suspect, thumbnails: Thumbnails) -> str:
-    given = _line("Given", suspect.given, suspect.of_given)
-    suggested = _line("Suggested", suspect.suggested, suspect.probability)
+    given = label_line("Given", suspect.given, suspect.of_given)
+    suggested = label_line("Suggested", suspect.suggested, suspect.probability)
     return (
         f'<li class="case suspect">{framed_sample(dataset, suspect.sample, thumbnails)}\n'
         f"<dl>{given}{suggested}</dl>\n{file_line(dataset, suspect.sample)}</li>"
-    )
-
-
-def _line(term: str, label: str, share: float) -> str:
-    return (
-        f'<div><dt>{term}</dt><dd><b dir="auto">{name(label)}</b>'
-        f"<span>{percent(share)} %</span></dd></div>"
     )
 
 
