@@ -1,7 +1,7 @@
-"""Which pictures are there twice: what is found of planted copies, how time grows, and others.
+"""What is found of planted copies and of flipped labels, how time grows, and what others find.
 
 Each section (`bench/surveying/`) can be run alone: `python bench/survey.py planted --sheets out`.
-Nothing is cached beforehand, and no backbone takes part.
+Nothing is cached beforehand, and no backbone takes part, but in `labels`.
 """
 
 import functools
@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 from material import arguments, data_folder
 from serving.table import Figure, as_json, show
+from surveying.labels import labels
 from surveying.peers import peers
 from surveying.planted import beyond, planted
 from surveying.scale import scale
@@ -19,7 +20,7 @@ from surveying.scale import scale
 def main() -> None:
     parser = arguments(__doc__ or "")
     parser.add_argument(
-        "sections", nargs="*", metavar="SECTION", help="planted, beyond, scale, peers"
+        "sections", nargs="*", metavar="SECTION", help="planted, beyond, labels, scale, peers"
     )
     parser.add_argument("--copies", type=int, default=200, help="planted of each kind")
     parser.add_argument("--sheets", type=Path, help="a folder for contact sheets of what is wrong")
@@ -31,6 +32,7 @@ def main() -> None:
         sections: dict[str, Callable[[], Sequence[Figure]]] = {
             "planted": functools.partial(planted, data, options.copies, options.sheets),
             "beyond": functools.partial(beyond, data, options.copies),
+            "labels": functools.partial(labels, data, options.backbone),
             "scale": functools.partial(scale, options.sizes),
             "peers": functools.partial(peers, data, options.copies, options.rounds),
         }
